@@ -1,0 +1,80 @@
+"""The blobs port: immutable objects in one bucket (S3, or a directory on a laptop)."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class BlobInfo:
+    """A stored object's key and its size in bytes."""
+
+    key: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Presigned:
+    """A GET-only URL and the Unix second at which it stops working."""
+
+    url: str
+    expires_at: float
+
+
+class Blobs(Protocol):
+    """One bucket. Missing keys raise `BlobNotFoundError`; no answer raises `UnavailableError`.
+
+    Keys are `/`-separated, without empty, `.` or `..` segments and without control characters;
+    others raise `InvalidRequestError`, whatever the backend would make of them.
+    """
+
+    @property
+    def bucket(self) -> str:
+        """The bucket's name, as it stands in `s3://bucket/key`."""
+        ...
+
+    def put(
+        self,
+        key: str,
+        data: bytes | memoryview,
+        *,
+        content_type: str = "application/octet-stream",
+        if_absent: bool = False,
+    ) -> None:
+        """Store the object whole or not at all; `if_absent` and present: `ConflictError`."""
+        ...
+
+    def get(self, key: str, *, start: int = 0, length: int | None = None) -> bytes:
+        """Return the bytes from `start` (to the end, or `length` of them)."""
+        ...
+
+    def load(self, key: str) -> memoryview:
+        """Return the whole object, read-only, the fastest way there is for large ones.
+
+        A directory memory-maps it; S3 reads ranges in parallel into one buffer.
+        """
+        ...
+
+    def head(self, key: str) -> BlobInfo:
+        """Return the object's size without its bytes."""
+        ...
+
+    def delete(self, key: str) -> None:
+        """Remove the object; absent is fine."""
+        ...
+
+    def list(self, prefix: str) -> Iterator[BlobInfo]:
+        """Yield the objects whose key starts with `prefix`, in byte order of keys."""
+        ...
+
+    def presign(self, key: str, *, expires_s: int) -> Presigned:
+        """Return a URL that GETs the object; it ends no later than the signing credentials do."""
+        ...
+
+
+class BlobStores(Protocol):
+    """Finds a bucket by name: media may lie in buckets that a namespace has registered."""
+
+    def bucket(self, name: str) -> Blobs:
+        """Return the bucket of that name (made on first use by the directory adapter only)."""
+        ...
