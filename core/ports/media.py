@@ -1,0 +1,121 @@
+"""The media ports: untrusted bytes in, vectors out; and a content value in, bytes out."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+from core.deadline import Deadline
+from core.types import Float32, UInt8
+
+# Reads one object that the caller may read, `(bucket, key) -> bytes`; raises `FetchError` for any
+# other, so that a query can never reach what presigning would refuse.
+ReadObject = Callable[[str, str], bytes]
+
+WarningCode = Literal["low_quality", "first_frame_only", "chunks_sampled"]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where in its file a chunk lies: milliseconds, and a box (left, top, right, bottom) in px."""
+
+    start_ms: int | None = None
+    end_ms: int | None = None
+    box: tuple[int, int, int, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """One vector of a file: (d,) float32, or (bits / 8,) uint8 packed most significant first.
+
+    `quality` is 0–100, None where the extractor has no such measure. `variant` says which view of
+    the file a query chunk stands for (`rotate_90`, …); a reference's is always `original`.
+    """
+
+    vector: Float32 | UInt8
+    place: Place | None = None
+    quality: float | None = None
+    variant: str = "original"
+
+
+@dataclass(frozen=True, slots=True)
+class MediaInfo:
+    """Facts about a file; width and height as shown, after its orientation tag is applied."""
+
+    content_type: str
+    size_bytes: int
+    sha256: str
+    width: int | None = None
+    height: int | None = None
+    duration_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MediaWarning:
+    """Why what was extracted is less than the file: an answer that rests on it is incomplete."""
+
+    code: WarningCode
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Extraction:
+    """What an extractor found. No chunks always comes with a warning that says why.
+
+    A search without chunks has compared nothing: whoever reads this must report `warnings` as
+    reasons of incompleteness, never as a clean "no match".
+    """
+
+    chunks: tuple[Chunk, ...]
+    media: MediaInfo
+    warnings: tuple[MediaWarning, ...] = ()
+
+
+class MediaExtractor(Protocol):
+    """Turns media bytes into chunks, apart from the process that holds the data. Thread-safe."""
+
+    def extract(
+        self,
+        extractor: str,
+        data: bytes,
+        *,
+        deadline: Deadline,
+        params: Mapping[str, Any] | None = None,
+        max_chunks: int | None = None,
+        as_query: bool = False,
+        declared_type: str | None = None,
+    ) -> Extraction:
+        """Return the chunks of one file; blocks, so call it from a thread.
+
+        `as_query` adds the views that only a query needs (the other dihedral hashes of an image).
+        `declared_type` is the MIME type that came with the bytes, held against what they are.
+        Raises `MediaError` for the file's faults, `InvalidRequestError` for an unknown extractor
+        or parameter, `DeadlineError`, `MissingExtraError` if its library is not installed, and
+        `UnavailableError` if no process can be had.
+        """
+        ...
+
+    def close(self) -> None:
+        """End whatever runs; later calls raise `UnavailableError`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class FetchedMedia:
+    """The bytes behind a content value; `source` names it for messages (no secrets, ≤ 200 chars)."""
+
+    data: bytes = field(repr=False)
+    source: str
+    declared_type: str | None = None
+
+
+class MediaFetcher(Protocol):
+    """Gets the bytes of a content value: https, `s3://`, a data URI or base64. Thread-safe."""
+
+    def fetch(self, content: str, *, deadline: Deadline, read_object: ReadObject) -> FetchedMedia:
+        """Return the bytes; blocks.
+
+        Raises `InvalidRequestError` for a value that is none of the four, `FetchError` for what
+        may not or can never be fetched, `FetchUnavailableError` for what may work later, and
+        `DeadlineError`.
+        """
+        ...
