@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 from core.deadline import Deadline
 from core.filtering.conditions import Filter
-from core.types import Float32, JsonObject, JsonValue, ReadOnlyObject, UInt8
+from core.types import Float32, JsonObject, JsonValue, ReadOnlyObject, UInt8, VectorSpec
 
 Category = Literal["filter", "sort", "reduce", "apply", "enrich"]
 
@@ -41,12 +41,14 @@ class Row:
 
     `fields` is what stages read and write: the payload's fields loaded so far, everything that
     stages computed, and `document_id`, `collection_id`, `score` where there is one. It is never
-    changed in place. `source` is None for rows that stand for no stored document.
+    changed in place. `source` is None for rows that stand for no stored document. `partial` says
+    that stored fields may be missing from `fields` until the row is hydrated.
     """
 
     document_id: str
     fields: ReadOnlyObject
     source: Source | None = None
+    partial: bool = False
 
     def with_fields(self, changes: ReadOnlyObject) -> "Row":
         """Return the row with these fields set."""
@@ -98,6 +100,8 @@ class Traits(Generic[P]):
     reads: Callable[[P], FieldSet] = reads_all
     writes: Callable[[P], FieldSet] = reads_all
     cost: int = 10  # relative cost per row: 1 a comparison, 10 a small computation, 100 I/O
+    # The stage is exactly this filter on its rows' fields.
+    as_filter: Callable[[P], Filter | None] | None = None
     # Does nothing at all with these parameters, whatever the rows (removable).
     is_noop: Callable[[P], bool] = lambda _: False
     # At most this many rows leave, None if unbounded by parameters.
@@ -237,6 +241,14 @@ class StageContext(Protocol):
         """Where to say what else the caller should know."""
         ...
 
+    def feature_spec(self, feature_uri: str) -> VectorSpec | None:
+        """Return the dimension and metric of a feature in this query's collections.
+
+        None while no document has brought it yet (vectors declared by the first write); a name
+        that the collections do not know raises `InvalidRequestError` listing theirs.
+        """
+        ...
+
     async def search(self, request: SearchRequest) -> SearchAnswer:
         """Search vectors; searches of concurrent queries on one index are merged into one."""
         ...
@@ -324,6 +336,9 @@ class Stage(Generic[P]):
     run: Callable[[P, Rows, StageContext], Awaitable[Rows]]
     traits: Traits[P]
     row_templates: frozenset[str] = frozenset()
+    # The searches it will make, known from its parameters alone: a batch merges those that its
+    # plan begins with. Must equal what `run` asks for; empty where they are not known before.
+    searches: Callable[[P, StageContext], Sequence[SearchRequest]] | None = None
     cost_tier: Literal["cheap", "moderate", "expensive"] = "cheap"
 
 
