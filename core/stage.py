@@ -80,6 +80,13 @@ def reads_none(_: StageParams) -> FieldSet:
     return NO_FIELDS
 
 
+def fields_of(*paths: str | None) -> FieldSet:
+    """Return the set of these field paths; ALL if one is a template, so not yet known."""
+    if any("{{" in path or "{%" in path for path in paths if path is not None):
+        return ALL
+    return frozenset(path for path in paths if path is not None)
+
+
 @dataclass(frozen=True, slots=True)
 class Traits(Generic[P]):
     """Facts that the planner and the optimizer's rules read; what is not declared is unsafe.
@@ -97,6 +104,9 @@ class Traits(Generic[P]):
     only_drops: bool = False
     deterministic: bool = True
     sorts: bool = False  # output order depends on the rows' fields, ties keep incoming order
+    # For a sort: the order of two rows follows from those two alone, so that rows dropped before
+    # it leave the others in the order they would have had.
+    pairwise: Callable[[P], bool] = lambda _: False
     reads: Callable[[P], FieldSet] = reads_all
     writes: Callable[[P], FieldSet] = reads_all
     cost: int = 10  # relative cost per row: 1 a comparison, 10 a small computation, 100 I/O
@@ -124,6 +134,14 @@ class SearchRequest:
     k: int
     filter: Filter | None = None
     within: tuple[Source, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Feature:
+    """What collections hold under a feature URI: the vectors' shape, and whether there are any."""
+
+    spec: VectorSpec
+    empty: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,6 +299,13 @@ class StageContext(Protocol):
     ) -> dict[int, Row]:
         """For each of `values`, by position, the first document (by id) of a collection whose
         field equals it. The collection is an id or a name; unknown raises `NotFoundError`."""
+        ...
+
+    def describe_feature(self, collection_ids: Sequence[str], feature_uri: str) -> Feature:
+        """Say what a feature URI means in those collections.
+
+        Raises `InvalidRequestError`, naming the known ones, if none of them declares or holds it.
+        """
         ...
 
     async def stored_vector(
