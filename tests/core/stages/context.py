@@ -1,0 +1,289 @@
+"""A StageContext over documents in memory, slow and obvious: what the stages' tests run against."""
+
+import inspect
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from core.deadline import NEVER, Deadline
+from core.errors import InvalidRequestError, NotFoundError, Problem, StageError
+from core.filtering.conditions import Filter
+from core.filtering.operators import matches
+from core.filtering.paths import MISSING, resolve
+from core.stage import (
+    Evidence,
+    Feature,
+    Hit,
+    QueryChunk,
+    Row,
+    Rows,
+    SearchAnswer,
+    SearchRequest,
+    Source,
+    StageReport,
+)
+from core.types import (
+    Float32,
+    Float64,
+    JsonObject,
+    JsonValue,
+    Metric,
+    ReadOnlyObject,
+    UInt8,
+    VectorSpec,
+)
+
+Extractor = Callable[[str], Sequence[QueryChunk]]
+Embedder = Callable[[str], Sequence[float]]
+Retriever = Callable[[ReadOnlyObject], "Rows | Awaitable[Rows]"]
+
+
+@dataclass(frozen=True)
+class Doc:
+    """A stored document: its id, its payload fields, its vectors by name (lists or arrays)."""
+
+    document_id: str
+    fields: ReadOnlyObject = field(default_factory=dict)
+    vectors: Mapping[str, Any] = field(default_factory=dict)
+
+
+def rows_of(*payloads: ReadOnlyObject) -> list[Row]:
+    """Return rows that stand for no stored document; ids are `d0`, `d1`… unless given."""
+    return [
+        Row(str(p.get("document_id", f"d{n}")), {"document_id": f"d{n}", **p})
+        for n, p in enumerate(payloads)
+    ]
+
+
+@dataclass
+class FakeContext:
+    """Every method of `StageContext`, over `collections` (id to documents).
+
+    `metrics` maps a vector name to its metric, cosine if absent. `searches` records what was
+    searched. Retrievers and `on_stages` return rows, or an awaitable of them.
+    """
+
+    collections: Mapping[str, Sequence[Doc]] = field(default_factory=dict)
+    inputs: ReadOnlyObject = field(default_factory=dict)
+    scope: ReadOnlyObject = field(default_factory=dict)
+    is_first: bool = True
+    filter: Filter | None = None
+    hints: Mapping[str, JsonValue] = field(default_factory=dict)
+    max_chunks: int | None = None
+    deadline: Deadline = NEVER
+    report: StageReport = field(default_factory=StageReport)
+    metrics: Mapping[str, Metric] = field(default_factory=dict)
+    extractor: Extractor | None = None
+    embedder: Embedder | None = None
+    retrievers: Mapping[str, Retriever] = field(default_factory=dict)
+    on_stages: Callable[[JsonObject, ReadOnlyObject], Rows] | None = None
+    before_search: Callable[[SearchRequest], Awaitable[None]] | None = None
+    searches: list[SearchRequest] = field(default_factory=list)
+    extractions: list[tuple[str, str, int, ReadOnlyObject]] = field(default_factory=list)
+
+    @property
+    def collection_ids(self) -> tuple[str, ...]:
+        return tuple(self.collections)
+
+    async def search(self, request: SearchRequest) -> SearchAnswer:
+        self.searches.append(request)
+        if self.before_search is not None:
+            await self.before_search(request)
+        spec = self.describe_feature(request.collection_ids, request.feature_uri).spec
+        allowed = None if request.within is None else set(request.within)
+        found: list[tuple[Source, Doc]] = [
+            (source, doc)
+            for source, doc in self._stored(request.collection_ids)
+            if request.feature_uri in doc.vectors
+            and (allowed is None or source in allowed)
+            and (request.filter is None or matches(request.filter, self._fields(source, doc)))
+        ]
+        lists: list[tuple[Hit, ...]] = []
+        best: list[float] = []
+        for vector in request.vectors:
+            hits = [
+                Hit(doc.document_id, source, _score(spec, vector, doc.vectors[spec.name]))
+                for source, doc in found
+            ]
+            hits.sort(key=lambda h: (-h.score, h.document_id, h.source.collection_id))
+            best.extend(hit.score for hit in hits[:1])
+            lists.append(tuple(hits[: request.k]))
+        return SearchAnswer(tuple(lists), Evidence(len(found), max(best, default=None)))
+
+    async def scan(
+        self, collection_ids: Sequence[str], filter_: Filter | None, limit: int
+    ) -> tuple[list[Row], int]:
+        passing = [
+            self._row(source, doc)
+            for source, doc in self._stored(collection_ids)
+            if filter_ is None or matches(filter_, self._fields(source, doc))
+        ]
+        passing.sort(key=lambda row: (row.document_id, row.fields["collection_id"]))
+        return passing[:limit], len(passing)
+
+    async def load(self, hits: Sequence[Hit]) -> list[Row]:
+        return [self._row(hit.source, self._doc(hit.source)) for hit in hits]
+
+    async def hydrate(self, rows: Rows) -> list[Row]:
+        return [
+            row
+            if row.source is None
+            else Row(
+                row.document_id,
+                {**self._fields(row.source, self._doc(row.source)), **row.fields},
+                row.source,
+            )
+            for row in rows
+        ]
+
+    async def facets(
+        self, collection_ids: Sequence[str], filter_: Filter | None, field_path: str
+    ) -> list[tuple[JsonValue, int]]:
+        rows = [
+            row
+            for row in self.all_rows()
+            if row.fields["collection_id"] in collection_ids
+            and (filter_ is None or matches(filter_, row.fields))
+        ]
+        counts: dict[tuple[str, JsonValue], int] = {}
+        for row in rows:
+            value = resolve(row.fields, field_path)
+            for item in value if isinstance(value, list) else [value]:
+                if item is not MISSING and isinstance(item, str | int | float | bool):
+                    key = (type(item).__name__, item)
+                    counts[key] = counts.get(key, 0) + 1
+        return [(value, count) for (_, value), count in counts.items()]
+
+    async def lookup(
+        self, collection: str, field_path: str, values: Sequence[JsonValue]
+    ) -> dict[int, Row]:
+        if collection not in self.collections:
+            raise NotFoundError("collection", collection)
+        stored = sorted(self._stored([collection]), key=lambda pair: pair[1].document_id)
+        answer = {}
+        for position, value in enumerate(values):
+            for source, doc in stored:
+                if resolve(self._fields(source, doc), field_path) == value:
+                    answer[position] = Row(doc.document_id, self._fields(source, doc), source)
+                    break
+        return answer
+
+    def describe_feature(self, collection_ids: Sequence[str], feature_uri: str) -> Feature:
+        lengths = {
+            len(doc.vectors[feature_uri])
+            for _, doc in self._stored(collection_ids)
+            if feature_uri in doc.vectors
+        }
+        metric = self.metrics.get(feature_uri)
+        if not lengths and metric is None:
+            raise InvalidRequestError(
+                f"no collection has {feature_uri!r}", [Problem("feature_uri", "unknown vector")]
+            )
+        length = max(lengths, default=0)
+        dimension = length * 8 if metric == "hamming" else length
+        return Feature(VectorSpec(feature_uri, dimension, metric or "cosine"), not lengths)
+
+    async def stored_vector(
+        self, collection: str, document_id: str, feature_uri: str
+    ) -> Float32 | UInt8:
+        for _, doc in self._stored([n for n in [collection] if n in self.collections]):
+            if doc.document_id == document_id and feature_uri in doc.vectors:
+                return self._vector(doc, feature_uri)
+        raise NotFoundError("vector", f"{collection}/{document_id}/{feature_uri}")
+
+    async def vectors_of(self, rows: Rows, feature_uri: str) -> list[Float32 | UInt8 | None]:
+        docs = [None if row.source is None else self._doc(row.source) for row in rows]
+        return [
+            self._vector(doc, feature_uri) if doc and feature_uri in doc.vectors else None
+            for doc in docs
+        ]
+
+    def resolve_collections(self, names: Sequence[str]) -> tuple[str, ...]:
+        for name in names:
+            if name not in self.collections:
+                raise NotFoundError("collection", name)
+        return tuple(names)
+
+    async def extract(
+        self, feature_uri: str, content: str, *, max_chunks: int, params: ReadOnlyObject
+    ) -> list[QueryChunk]:
+        self.extractions.append((feature_uri, content, max_chunks, params))
+        if self.extractor is None:
+            raise StageError(f"{feature_uri} has no extractor")
+        return list(self.extractor(content))[:max_chunks]
+
+    async def embed_text(self, feature_uri: str, text: str) -> Float32:
+        if self.embedder is None:
+            raise StageError(f"{feature_uri} embeds no text")
+        return np.asarray(self.embedder(text), np.float32)
+
+    async def run_retriever(self, retriever: str, inputs: ReadOnlyObject) -> Rows:
+        if retriever not in self.retrievers:
+            raise NotFoundError("retriever", retriever)
+        answer = self.retrievers[retriever](inputs)
+        return await answer if inspect.isawaitable(answer) else answer
+
+    async def run_stages(self, config: JsonObject, inputs: ReadOnlyObject) -> Rows:
+        if self.on_stages is None:
+            raise StageError("this context runs no stages")
+        return self.on_stages(config, inputs)
+
+    def all_rows(self, *fields: str) -> list[Row]:
+        """Return every stored document as a row, by collection and id; all fields if none named."""
+        rows = [
+            Row(d.document_id, self._fields(s, d), s) for s, d in self._stored(self.collections)
+        ]
+        kept = {"document_id", "collection_id", *fields}
+        if not fields:
+            return rows
+        return [
+            Row(r.document_id, {k: v for k, v in r.fields.items() if k in kept}, r.source)
+            for r in rows
+        ]
+
+    def _stored(
+        self, collection_ids: Sequence[str] | Mapping[str, Any]
+    ) -> list[tuple[Source, Doc]]:
+        return [
+            (Source(name, 0, number), doc)
+            for name in collection_ids
+            for number, doc in enumerate(self.collections[name])
+        ]
+
+    def _doc(self, source: Source) -> Doc:
+        return self.collections[source.collection_id][source.row]
+
+    def _fields(self, source: Source, doc: Doc) -> JsonObject:
+        own = {"document_id": doc.document_id, "collection_id": source.collection_id}
+        return {**doc.fields, **own}
+
+    def _row(self, source: Source, doc: Doc) -> Row:
+        fields = self._fields(source, doc)
+        columns = self.hints.get("columns")
+        if columns is not None:
+            kept = {"document_id", "collection_id", *(path.split(".")[0] for path in columns)}
+            fields = {name: value for name, value in fields.items() if name in kept}
+        return Row(doc.document_id, fields, source)
+
+    def _vector(self, doc: Doc, feature_uri: str) -> Float32 | UInt8:
+        if self.metrics.get(feature_uri) == "hamming":
+            return np.asarray(doc.vectors[feature_uri], np.uint8)
+        return np.asarray(doc.vectors[feature_uri], np.float32)
+
+
+def _score(spec: VectorSpec, query: Float32 | UInt8, stored: Any) -> float:
+    """Return the similarity that `core/ports/vectors.py` defines, in float64, pair by pair."""
+    if spec.metric == "hamming":
+        differing = np.bitwise_xor(query.astype(np.uint8), np.asarray(stored, np.uint8))
+        return 1.0 - int(np.unpackbits(differing).sum()) / spec.dimension
+    a: Float64 = np.asarray(query, np.float64)
+    b: Float64 = np.asarray(np.asarray(stored, np.float32), np.float64)
+    if spec.metric == "euclidean":
+        return float(1.0 / (1.0 + np.linalg.norm(a - b)))
+    product = float(a @ b)
+    if spec.metric == "dot":
+        return product
+    norm = float(np.linalg.norm(a) * np.linalg.norm(b))
+    return product / norm if norm else 0.0
