@@ -137,14 +137,6 @@ class SearchRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class Feature:
-    """What collections hold under a feature URI: the vectors' shape, and whether there are any."""
-
-    spec: VectorSpec
-    empty: bool
-
-
-@dataclass(frozen=True, slots=True)
 class Hit:
     """A stored document and its score; larger is better for every metric."""
 
@@ -299,13 +291,6 @@ class StageContext(Protocol):
     ) -> dict[int, Row]:
         """For each of `values`, by position, the first document (by id) of a collection whose
         field equals it. The collection is an id or a name; unknown raises `NotFoundError`."""
-        ...
-
-    def describe_feature(self, collection_ids: Sequence[str], feature_uri: str) -> Feature:
-        """Say what a feature URI means in those collections.
-
-        Raises `InvalidRequestError`, naming the known ones, if none of them declares or holds it.
-        """
         ...
 
     async def stored_vector(

@@ -14,7 +14,6 @@ from core.filtering.operators import matches
 from core.filtering.paths import MISSING, resolve
 from core.stage import (
     Evidence,
-    Feature,
     Hit,
     QueryChunk,
     Row,
@@ -91,12 +90,13 @@ class FakeContext:
         self.searches.append(request)
         if self.before_search is not None:
             await self.before_search(request)
-        spec = self.describe_feature(request.collection_ids, request.feature_uri).spec
+        spec = self.feature_spec(request.feature_uri)
         allowed = None if request.within is None else set(request.within)
         found: list[tuple[Source, Doc]] = [
             (source, doc)
             for source, doc in self._stored(request.collection_ids)
-            if request.feature_uri in doc.vectors
+            if spec is not None
+            and spec.name in doc.vectors
             and (allowed is None or source in allowed)
             and (request.filter is None or matches(request.filter, self._fields(source, doc)))
         ]
@@ -106,6 +106,7 @@ class FakeContext:
             hits = [
                 Hit(doc.document_id, source, _score(spec, vector, doc.vectors[spec.name]))
                 for source, doc in found
+                if spec is not None
             ]
             hits.sort(key=lambda h: (-h.score, h.document_id, h.source.collection_id))
             best.extend(hit.score for hit in hits[:1])
@@ -170,20 +171,20 @@ class FakeContext:
                     break
         return answer
 
-    def describe_feature(self, collection_ids: Sequence[str], feature_uri: str) -> Feature:
+    def feature_spec(self, feature_uri: str) -> VectorSpec | None:
         lengths = {
             len(doc.vectors[feature_uri])
-            for _, doc in self._stored(collection_ids)
+            for _, doc in self._stored(self.collections)
             if feature_uri in doc.vectors
         }
-        metric = self.metrics.get(feature_uri)
-        if not lengths and metric is None:
-            raise InvalidRequestError(
-                f"no collection has {feature_uri!r}", [Problem("feature_uri", "unknown vector")]
-            )
-        length = max(lengths, default=0)
-        dimension = length * 8 if metric == "hamming" else length
-        return Feature(VectorSpec(feature_uri, dimension, metric or "cosine"), not lengths)
+        metric = self.metrics.get(feature_uri, "cosine")
+        if lengths:
+            return VectorSpec(feature_uri, max(lengths) * (8 if metric == "hamming" else 1), metric)
+        if feature_uri in self.metrics:
+            return None
+        known = sorted({name for _, doc in self._stored(self.collections) for name in doc.vectors})
+        problem = Problem("feature_uri", f"unknown vector {feature_uri!r}", accepted=known)
+        raise InvalidRequestError(problem.message, [problem])
 
     async def stored_vector(
         self, collection: str, document_id: str, feature_uri: str
@@ -239,7 +240,7 @@ class FakeContext:
         if not fields:
             return rows
         return [
-            Row(r.document_id, {k: v for k, v in r.fields.items() if k in kept}, r.source)
+            Row(r.document_id, {k: v for k, v in r.fields.items() if k in kept}, r.source, True)
             for r in rows
         ]
 
@@ -265,7 +266,7 @@ class FakeContext:
         if columns is not None:
             kept = {"document_id", "collection_id", *(path.split(".")[0] for path in columns)}
             fields = {name: value for name, value in fields.items() if name in kept}
-        return Row(doc.document_id, fields, source)
+        return Row(doc.document_id, fields, source, columns is not None)
 
     def _vector(self, doc: Doc, feature_uri: str) -> Float32 | UInt8:
         if self.metrics.get(feature_uri) == "hamming":
