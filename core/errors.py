@@ -99,18 +99,16 @@ class ConflictError(TrawlError):
     retryable = True
 
 
-class TemplateError(TrawlError):
+class TemplateError(InvalidRequestError):
     """A template does not parse, names something undefined, or runs past its step limit."""
 
     code = "template_error"
-    blame = "caller"
 
 
-class FilterError(TrawlError):
+class FilterError(InvalidRequestError):
     """A filter is malformed: unknown operator, bad value, bad regular expression, too deep."""
 
     code = "filter_error"
-    blame = "caller"
 
 
 class StageError(TrawlError):
