@@ -103,5 +103,7 @@ def _dct() -> Float32:
     """Return the (16, 64) DCT-II rows of frequencies 1 to 16."""
     frequency = np.arange(1, _FREQUENCIES + 1)[:, None]
     place = 2 * np.arange(_GRID)[None, :] + 1
-    matrix = np.sqrt(2 / _GRID) * np.cos(np.pi / (2 * _GRID) * frequency * place)
-    return matrix.astype(np.float32)
+    waves = np.cos(np.pi / (2 * _GRID) * frequency * place)
+    matrix: Float32 = (np.sqrt(2 / _GRID) * waves).astype(np.float32)
+    matrix.setflags(write=False)
+    return matrix

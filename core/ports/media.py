@@ -101,7 +101,7 @@ class MediaExtractor(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class FetchedMedia:
-    """The bytes behind a content value; `source` names it for messages (no secrets, ≤ 200 chars)."""
+    """The bytes behind a content value; `source` names it for messages: short, no secrets."""
 
     data: bytes = field(repr=False)
     source: str
