@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 from core.deadline import Deadline
 from core.filtering.conditions import Filter
+from core.templates import is_template
 from core.types import Float32, JsonObject, JsonValue, ReadOnlyObject, UInt8, VectorSpec
 
 Category = Literal["filter", "sort", "reduce", "apply", "enrich"]
@@ -82,7 +83,7 @@ def reads_none(_: StageParams) -> FieldSet:
 
 def fields_of(*paths: str | None) -> FieldSet:
     """Return the set of these field paths; ALL if one is a template, so not yet known."""
-    if any("{{" in path or "{%" in path for path in paths if path is not None):
+    if any(is_template(path) for path in paths if path is not None):
         return ALL
     return frozenset(path for path in paths if path is not None)
 

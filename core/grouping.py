@@ -1,0 +1,37 @@
+"""Rows grouped by a field's value, shared by the stages that group, sample and aggregate."""
+
+from collections.abc import Callable, Hashable, Iterable
+from typing import TypeVar
+
+from core.ordering import by_score
+from core.stage import Row, Rows
+from core.types import JsonValue
+from core.values import canonical, value_at
+
+T = TypeVar("T")
+K = TypeVar("K", bound=Hashable)
+
+
+def gather(items: Iterable[T], key_of: Callable[[T], K]) -> dict[K, list[T]]:
+    """Return the items by key: keys by first appearance, items of a key as they came."""
+    groups: dict[K, list[T]] = {}
+    for item in items:
+        groups.setdefault(key_of(item), []).append(item)
+    return groups
+
+
+def group_rows(
+    rows: Rows, key_path: str, max_per_group: int | None = None
+) -> list[tuple[JsonValue, list[Row]]]:
+    """Group rows by the value at a dot path: (value, rows) per group.
+
+    Groups stand by first appearance, so that best hits first means best groups first; within a
+    group rows stand by score (`by_score`), the first `max_per_group` of them. A missing value
+    and null are one group, of the key None. An array or object is one value: unwind an array
+    first to group by its elements.
+    """
+    groups = gather(rows, lambda row: canonical(value_at(row.fields, key_path)))
+    return [
+        (value_at(members[0].fields, key_path), by_score(members)[:max_per_group])
+        for members in groups.values()
+    ]
