@@ -101,7 +101,7 @@ def decode_picture(data: bytes, declared_type: str | None = None) -> Picture:
         # Pillow allocates a WebP's whole canvas on opening it, so its size is read here first.
         _check_pixels(_webp_size(data))
     with _faults_named(mime):
-        image = _open(data, ACCEPTED[mime])
+        image = _open(data, mime)
         _check_pixels(image.size)
         notes = _frame_warnings(image)
         # The exif dictionary outlives resizing; reading it first keeps draft mode from losing it.
@@ -181,17 +181,27 @@ def _faults_named(mime: str) -> Iterator[None]:
         raise MediaError(f"the {mime} file cannot be decoded ({reason})") from error
 
 
-def _open(data: bytes, format_name: str) -> "Image.Image":
+def require_pillow() -> None:
+    """Raise `MissingExtraError` if Pillow is not installed."""
     try:
-        from PIL import Image
+        import PIL.Image  # noqa: F401 - only whether it is there
     except ImportError as error:
         raise MissingExtraError(
             "images need Pillow: install trawl-retriever[media]", extra="media"
         ) from error
+
+
+def _open(data: bytes, mime: str) -> "Image.Image":
+    require_pillow()
+    from PIL import Image, UnidentifiedImageError
+
     try:
-        return Image.open(io.BytesIO(data), formats=[format_name])
+        return Image.open(io.BytesIO(data), formats=[ACCEPTED[mime]])
     except Image.DecompressionBombError as error:
         raise MediaError(f"the image has more than {MAX_PIXELS} pixels") from error
+    except UnidentifiedImageError as error:
+        # Pillow's own words would show an address in memory.
+        raise MediaError(f"the {mime} file's header is damaged or of an unknown kind") from error
 
 
 def _frame_warnings(image: "Image.Image") -> tuple[MediaWarning, ...]:

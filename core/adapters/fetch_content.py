@@ -1,0 +1,29 @@
+"""The media fetcher: dispatches a content value to the network, to S3, or to itself."""
+
+from core.adapters.fetch_https import FetchRules, HttpsFetcher
+from core.deadline import Deadline
+from core.errors import MediaError
+from core.media.references import InlineRef, ObjectRef, parse_content
+from core.ports.media import FetchedMedia, ReadObject
+
+
+class ContentFetcher:
+    """A `MediaFetcher`. S3 is read through the caller's own `read_object`: it knows the rights."""
+
+    def __init__(self, rules: FetchRules | None = None) -> None:
+        self._rules = rules or FetchRules()
+        self._https = HttpsFetcher(self._rules)
+
+    def fetch(self, content: str, *, deadline: Deadline, read_object: ReadObject) -> FetchedMedia:
+        """Return the bytes behind a content value; see `MediaFetcher.fetch`."""
+        limit = self._rules.max_bytes
+        reference = parse_content(content, max_bytes=limit)
+        if isinstance(reference, InlineRef):
+            return FetchedMedia(reference.data, "inline content", reference.declared_type)
+        deadline.check("fetching media")
+        if isinstance(reference, ObjectRef):
+            data = read_object(reference.bucket, reference.key)
+            if len(data) > limit:
+                raise MediaError(f"the object has {len(data)} bytes; at most {limit} are read")
+            return FetchedMedia(data, f"s3://{reference.bucket}/{reference.key}"[:200])
+        return self._https.fetch(reference.url, deadline=deadline)

@@ -1,0 +1,83 @@
+"""The child process that parses untrusted media: `python -m core.media.worker LIMITS` on a socket.
+
+Standard input is one end of a socket pair: requests come and answers go there, nothing else is
+open. It ends when the socket does, so it cannot outlive its parent. (A death signal would be tied
+to the parent's *thread* that started it, and pool threads end.)
+"""
+
+import io
+import json
+import os
+import sys
+from typing import NoReturn
+
+from core.media.decode import ACCEPTED, require_pillow
+from core.media.extraction import extract
+from core.media.extractors import IMAGE_PDQ
+from core.media.sandbox import arm_cpu_limit, deny_syscalls, limit_resources
+from core.media.wire import FRAME, pack_extraction, pack_fault, pack_frame, read_header
+from core.types import JsonObject
+
+_SOCKET = 0
+
+
+def main() -> NoReturn:
+    """Warm up, lock down, say hello, then answer requests until the socket ends."""
+    limits = json.loads(sys.argv[1])
+    try:
+        _warm_up()
+    except Exception as error:  # the parent can only be told now; what is missing is in the text
+        _write({"fault": pack_fault(error)}, b"")
+        os._exit(1)
+    limit_resources(limits["memory_bytes"])
+    _write({"ready": True, "seccomp": deny_syscalls()}, b"")
+    while True:
+        prefix = _read(FRAME.size)
+        head, body = FRAME.unpack(prefix)
+        request = read_header(_read(head))
+        data = _read(body)
+        arm_cpu_limit(limits["cpu_seconds"])
+        header, vectors = _answer(request, data)
+        _write(header, vectors)
+        if header.get("fault", {}).get("kind") == "memory":
+            os._exit(0)  # memory that was nearly exhausted must not fail the next file
+
+
+def _answer(request: JsonObject, data: bytes) -> tuple[JsonObject, bytes]:
+    try:
+        return pack_extraction(extract(data=data, **request))
+    except Exception as error:  # whatever it is, this process goes on and the parent is told
+        return {"fault": pack_fault(error)}, b""
+
+
+def _warm_up() -> None:
+    """Decode a sample of each type: later imports would fail, for no file can be opened then."""
+    require_pillow()
+    import numpy as np
+    from PIL import Image
+
+    noise = Image.fromarray(np.random.default_rng(0).integers(0, 255, (16, 16, 4), np.uint8))
+    for format_name in ACCEPTED.values():
+        sample = io.BytesIO()
+        noise.convert("RGB").save(sample, format_name)
+        extract(IMAGE_PDQ.name, sample.getvalue(), as_query=True)
+
+
+def _read(size: int) -> bytes:
+    read = bytearray()
+    while len(read) < size:
+        part = os.read(_SOCKET, min(size - len(read), 1 << 20))
+        if not part:
+            os._exit(0)
+        read += part
+    return bytes(read)
+
+
+def _write(header: JsonObject, body: bytes) -> None:
+    frame = memoryview(pack_frame(header, body))
+    while frame:
+        frame = frame[os.write(_SOCKET, frame) :]
+
+
+if __name__ == "__main__":
+    main()
