@@ -1,0 +1,103 @@
+"""Builds a function's zip folder with pip alone: wheels of Lambda's platform, no Docker.
+
+A folder is built once per content (`build/lambda/{digest}`) and handed to CDK as it is. CDK's own
+`ILocalBundling` would do the same work inside the synth, where neither its size nor the ABI of
+its libraries can be tested without synthesizing, and again for every other output folder.
+"""
+
+import hashlib
+import shutil
+import subprocess
+import sys
+import tempfile
+import tomllib
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+BUILD = ROOT / "build" / "lambda"
+SOURCES = ("core", "handlers")
+
+# The runtime brings its own, and it is the largest of all.
+_IN_RUNTIME = ("boto3", "botocore")
+# Dead weight on Lambda: tests and type stubs inside libraries.
+_DEAD_WEIGHT = ("**/tests", "**/*.pyi", "**/__pycache__", "bin")
+
+
+class BundleError(Exception):
+    """pip could not collect the wheels; the message ends with what it said."""
+
+
+def build_bundle(python: str, extras: Sequence[str] = ()) -> Path:
+    """Return a folder with our sources and their libraries for x86_64 Lambda, built if new.
+
+    `python` is the runtime's version ("3.13"); `extras` are the project's own. Needs a package
+    index only when there is no folder of this content yet. Raises `BundleError`.
+    """
+    wanted = requirements(extras)
+    target = BUILD / _digest(python, wanted)
+    if target.exists():
+        return target
+    BUILD.mkdir(parents=True, exist_ok=True)
+    # Built aside and renamed, so that a killed build is never taken for a whole one.
+    with tempfile.TemporaryDirectory(dir=BUILD) as scratch:
+        folder = Path(scratch) / "bundle"
+        _install(wanted, python, folder)
+        _remove_dead_weight(folder)
+        _copy_sources(folder)
+        folder.rename(target)
+    return target
+
+
+def requirements(extras: Iterable[str] = ()) -> tuple[str, ...]:
+    """Return the project's own requirements with these extras, less what the runtime brings."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted = list(project["dependencies"])
+    for extra in extras:
+        wanted += project["optional-dependencies"][extra]
+    return tuple(line for line in wanted if not line.startswith(_IN_RUNTIME))
+
+
+def _copy_sources(folder: Path) -> None:
+    """Copy our own packages into the folder, without compiled leftovers."""
+    for name in SOURCES:
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / name, folder / name, ignore=ignored)
+
+
+def _install(wanted: Sequence[str], python: str, folder: Path) -> None:
+    """Install wheels only: a source package would be built for this machine, not for Lambda."""
+    command = [
+        *(sys.executable, "-m", "pip", "install", "--quiet", "--no-compile"),
+        *("--target", str(folder), "--python-version", python, "--implementation", "cp"),
+        *("--platform", "manylinux2014_x86_64", "--platform", "manylinux_2_28_x86_64"),
+        *("--only-binary=:all:", "--constraint", str(ROOT / "constraints.txt")),
+        *wanted,
+    ]
+    done = subprocess.run(  # noqa: S603 - versions from pyproject.toml, paths of this checkout
+        command, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise BundleError(f"pip install for Lambda's Python {python} failed:\n{done.stderr}")
+
+
+def _remove_dead_weight(folder: Path) -> None:
+    for pattern in _DEAD_WEIGHT:
+        for path in list(folder.glob(pattern)):
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
+
+
+def _digest(python: str, wanted: Sequence[str]) -> str:
+    """Name the content: the runtime, the pinned versions, this file, and our sources."""
+    digest = hashlib.sha256(repr((python, tuple(wanted))).encode())
+    files = [ROOT / "constraints.txt", Path(__file__)]
+    for name in SOURCES:
+        inside = (ROOT / name).rglob("*")
+        files += sorted(p for p in inside if p.is_file() and "__pycache__" not in p.parts)
+    for path in files:
+        content = path.read_bytes()
+        digest.update(f"{path.relative_to(ROOT)}\0{len(content)}\0".encode() + content)
+    return digest.hexdigest()[:16]

@@ -1,0 +1,35 @@
+"""The stack: which constructs there are, and what a user needs to know of them afterwards."""
+
+from aws_cdk import CfnOutput, Stack, Tags
+from constructs import Construct
+
+from infra.api import Api
+from infra.data import Data
+from infra.exceptions import acknowledge_exceptions
+from infra.settings import InfraSettings
+
+
+class TrawlStack(Stack):
+    """One deployment of Trawl. Needs no account or region to synthesize."""
+
+    def __init__(self, scope: Construct, construct_id: str, *, settings: InfraSettings) -> None:
+        super().__init__(
+            scope, construct_id, description="Trawl: one stored search pipeline, many queries"
+        )
+        self.data = Data(self, "Data", settings=settings)
+        self.api = Api(self, "Api", settings=settings, data=self.data)
+        Tags.of(self).add("app", "trawl")
+        Tags.of(self).add("stage", settings.stage)
+        self._make_outputs()
+        acknowledge_exceptions(self.data, self.api)
+
+    def _make_outputs(self) -> None:
+        outputs = {
+            "ApiUrl": self.api.url,
+            "TableName": self.data.table.table_name,
+            "AssetsBucketName": self.data.assets.bucket_name,
+            "IndexBucketName": self.data.index.bucket_name,
+            "ResultsBucketName": self.data.results.bucket_name,
+        }
+        for name, value in outputs.items():
+            CfnOutput(self, name, value=value)

@@ -1,0 +1,201 @@
+"""What the stack promises, read off its CloudFormation template."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from core.settings import Settings
+from tests.infra.conftest import Resources, of_type
+
+BUCKETS = "AWS::S3::Bucket"
+TABLE = "AWS::DynamoDB::Table"
+FUNCTION = "AWS::Lambda::Function"
+
+# Actions that IAM can only allow on every resource.
+WITHOUT_RESOURCE = {"xray:PutTelemetryRecords", "xray:PutTraceSegments"}
+
+
+def as_list(value: Any) -> list[Any]:
+    """IAM writes a list of one without its brackets."""
+    return value if isinstance(value, list) else [value]
+
+
+def statements(resources: Resources) -> list[dict[str, Any]]:
+    """Every statement that a role of ours has."""
+    policies = of_type(resources, "AWS::IAM::Policy")
+    return [s for p in policies for s in p["Properties"]["PolicyDocument"]["Statement"]]
+
+
+def test_every_bucket_is_encrypted_private_and_kept(resources: Resources) -> None:
+    buckets = of_type(resources, BUCKETS)
+    assert len(buckets) == 3
+    for bucket in buckets:
+        properties = bucket["Properties"]
+        assert properties["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+        block = properties["PublicAccessBlockConfiguration"]
+        assert len(block) == 4
+        assert all(block.values())
+        assert properties["OwnershipControls"]["Rules"] == [
+            {"ObjectOwnership": "BucketOwnerEnforced"}
+        ]
+        assert bucket["DeletionPolicy"] == bucket["UpdateReplacePolicy"] == "Retain"
+
+
+def test_every_bucket_refuses_plain_http(resources: Resources) -> None:
+    policies = of_type(resources, "AWS::S3::BucketPolicy")
+    assert len(policies) == len(of_type(resources, BUCKETS))
+    for policy in policies:
+        denied = [
+            s["Condition"]
+            for s in policy["Properties"]["PolicyDocument"]["Statement"]
+            if s["Effect"] == "Deny"
+        ]
+        assert {"Bool": {"aws:SecureTransport": "false"}} in denied
+        assert {"NumericLessThan": {"s3:TlsVersion": 1.2}} in denied
+
+
+def test_incomplete_uploads_go_and_only_results_expire(resources: Resources) -> None:
+    expiring = []
+    for name, resource in resources.items():
+        if resource["Type"] != BUCKETS:
+            continue
+        rules = resource["Properties"]["LifecycleConfiguration"]["Rules"]
+        assert any("AbortIncompleteMultipartUpload" in rule for rule in rules), name
+        if any("ExpirationInDays" in rule for rule in rules):
+            expiring.append(name)
+    assert [name.startswith("DataResults") for name in expiring] == [True]
+
+
+def test_the_table_recovers_expires_and_is_kept(resources: Resources) -> None:
+    (table,) = of_type(resources, TABLE)
+    properties = table["Properties"]
+    assert properties["BillingMode"] == "PAY_PER_REQUEST"
+    assert properties["KeySchema"] == [
+        {"AttributeName": "pk", "KeyType": "HASH"},
+        {"AttributeName": "sk", "KeyType": "RANGE"},
+    ]
+    assert properties["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"] is True
+    assert properties["TimeToLiveSpecification"] == {"AttributeName": "expires_at", "Enabled": True}
+    assert properties["DeletionProtectionEnabled"] is True
+    assert table["DeletionPolicy"] == "Retain"
+
+
+def test_the_function_ends_before_the_gateway_gives_up(resources: Resources) -> None:
+    (function,) = of_type(resources, FUNCTION)
+    properties = function["Properties"]
+    assert properties["Timeout"] == 29
+    assert properties["Handler"] == "handlers.api.handler"
+    assert properties["Runtime"] == "python3.13"
+    assert properties["Architectures"] == ["x86_64"]
+    for integration in of_type(resources, "AWS::ApiGatewayV2::Integration"):
+        assert integration["Properties"].get("TimeoutInMillis", 30_000) > 29_000
+        assert integration["Properties"]["PayloadFormatVersion"] == "2.0"
+
+
+def test_the_function_reads_what_the_stack_sets(resources: Resources) -> None:
+    (function,) = of_type(resources, FUNCTION)
+    environment = function["Properties"]["Environment"]["Variables"]
+    read = {name: json.dumps(value) for name, value in environment.items()}
+    read["TRAWL_CACHE_MB"] = environment["TRAWL_CACHE_MB"]
+    settings = Settings.from_environment(read)
+    assert "Table" in str(settings.table)
+    assert "Results" in str(settings.results_bucket)
+    assert settings.cache_mb * 2 <= function["Properties"]["MemorySize"]
+
+
+def test_no_secret_stands_in_the_environment(template: dict[str, Any]) -> None:
+    text = json.dumps(template)
+    assert not re.search(r"AKIA[0-9A-Z]{16}|sk_[0-9a-f]{16}_|BEGIN [A-Z ]*PRIVATE KEY", text)
+    for function in of_type(template["Resources"], FUNCTION):
+        names = function["Properties"]["Environment"]["Variables"]
+        suspicious = [n for n in names if re.search("SECRET|PASSWORD|TOKEN|_KEY", n)]
+        assert suspicious == []
+
+
+def test_roles_allow_named_actions_on_named_resources(resources: Resources) -> None:
+    for statement in statements(resources):
+        actions = as_list(statement["Action"])
+        assert statement["Effect"] == "Allow"
+        assert not [action for action in actions if "*" in action]
+        if "*" in as_list(statement["Resource"]):
+            assert set(actions) <= WITHOUT_RESOURCE
+
+
+def test_wildcards_in_resources_are_objects_of_our_own_buckets(resources: Resources) -> None:
+    for statement in statements(resources):
+        for resource in as_list(statement["Resource"]):
+            text = json.dumps(resource)
+            if "*" not in text or resource == "*":
+                continue
+            head, tail = resource["Fn::Join"][1]
+            assert tail == "/*"
+            assert resources[head["Fn::GetAtt"][0]]["Type"] == BUCKETS
+
+
+def test_references_are_never_written_by_the_api(resources: Resources) -> None:
+    writes = [s for s in statements(resources) if "s3:PutObject" in as_list(s["Action"])]
+    assert writes
+    assert "Assets" not in json.dumps(writes)
+
+
+def test_the_function_has_a_role_without_managed_policies(resources: Resources) -> None:
+    for role in of_type(resources, "AWS::IAM::Role"):
+        assert "ManagedPolicyArns" not in role["Properties"]
+        assert len(role["Properties"]["AssumeRolePolicyDocument"]["Statement"]) == 1
+
+
+def test_every_log_group_has_a_retention(resources: Resources) -> None:
+    groups = of_type(resources, "AWS::Logs::LogGroup")
+    assert all(group["Properties"]["RetentionInDays"] == 30 for group in groups)
+
+
+def test_the_gateway_throttles_and_logs_no_secret(resources: Resources) -> None:
+    (stage,) = of_type(resources, "AWS::ApiGatewayV2::Stage")
+    properties = stage["Properties"]
+    assert properties["DefaultRouteSettings"]["ThrottlingRateLimit"] == 50
+    logged = properties["AccessLogSettings"]["Format"]
+    assert json.loads(logged)["status"] == "$context.status"
+    assert "header" not in logged.lower()
+    assert "authorizer" not in logged
+
+
+def test_outputs_tell_a_user_where_to_go(template: dict[str, Any]) -> None:
+    outputs = template["Outputs"]
+    assert {"ApiUrl", "TableName", "AssetsBucketName"} <= set(outputs)
+    assert json.dumps(outputs["ApiUrl"]).rstrip('"]} ').endswith("/v1")
+
+
+def test_nothing_is_looked_up_in_an_account(template_file: Path) -> None:
+    manifest = json.loads((template_file.parent / "manifest.json").read_text())
+    assert "missing" not in manifest
+    assert "aws://unknown-account/unknown-region" in json.dumps(manifest)
+
+
+def test_nag_finds_nothing_that_is_not_explained(template_file: Path) -> None:
+    report = json.loads((template_file.parent / "validation-report.json").read_text())
+    assert {"AwsSolutions", "Serverless"} <= {p["pluginName"] for p in report["pluginReports"]}
+    assert violations(report) == []
+
+
+def violations(report: dict[str, Any]) -> list[str]:
+    """Every finding of every pack, as one line each."""
+    found = [
+        (violation.get("ruleName"), violation.get("description"))
+        for plugin in report["pluginReports"]
+        for violation in plugin.get("violations", [])
+    ]
+    return [f"{name}: {description}" for name, description in found]
+
+
+def test_cfn_lint_is_clean(template_file: Path) -> None:
+    # W3005 (a dependency that is there twice): CDK writes both, on purpose.
+    program = Path(sys.executable).with_name("cfn-lint")
+    command = [str(program), "--ignore-checks", "W3005", "--"]
+    done = subprocess.run(  # noqa: S603 - the arguments are ours: a path that pytest made
+        [*command, str(template_file)], capture_output=True, text=True, check=False
+    )
+    assert done.stdout + done.stderr == ""
+    assert done.returncode == 0
