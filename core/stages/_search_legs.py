@@ -1,0 +1,215 @@
+"""One search of feature_search, from its query to a ranked list: a leg of the fusion."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from core.errors import TrawlError
+from core.filtering.conditions import conjoin, parse_filter
+from core.fusion import DocumentKey, Method, fuse
+from core.models.queries import SearchEntry
+from core.stage import Evidence, Hit, QueryChunk, SearchRequest, Source, StageContext
+from core.stages._query_vectors import Preparation, Question, ask, mode_and_value, read_vector
+from core.stages._search_params import FeatureSearchParams
+from core.types import JsonObject
+from core.values import canonical, value_at
+
+DEFAULT_CHUNKS = 20
+MAX_CHUNKS = 500
+_IDENTITY_FIELDS = ("document_id", "_internal.document_id")
+
+
+@dataclass(frozen=True, slots=True)
+class Leg:
+    """What one search found.
+
+    `ranked` is best first. `similarity` holds, where the scores are not similarities, each
+    document's best one; `places` each document's `query_chunks`, where chunks have places.
+    """
+
+    entry: SearchEntry
+    ranked: list[tuple[DocumentKey, float]]
+    hits: Mapping[DocumentKey, Hit]
+    cut: int = 0  # hits below min_score
+    similarity: Mapping[DocumentKey, float] = field(default_factory=dict)
+    places: Mapping[DocumentKey, list[JsonObject]] = field(default_factory=dict)
+
+
+def known_requests(params: FeatureSearchParams, ctx: StageContext) -> list[SearchRequest]:
+    """Return the searches whose vectors stand in the parameters: the same that a run makes.
+
+    A faulty one is left out, for the run to report.
+    """
+    requests = []
+    for n, entry in enumerate(params.searches):
+        mode, value = mode_and_value(entry.query)
+        if mode != "vector" or not value or not ctx.is_first:
+            continue
+        try:
+            spec = ctx.feature_spec(entry.feature_uri)
+            if spec is not None:
+                vector = read_vector(value, spec, f"searches.{n}.query.value")
+                requests.append(_request(params, n, Question(vector[None, :]), None, ctx))
+        except TrawlError:
+            continue
+    return requests
+
+
+async def search_leg(
+    params: FeatureSearchParams, n: int, within: tuple[Source, ...] | None, ctx: StageContext
+) -> Leg | None:
+    """Run the n-th search; None if it is to be skipped.
+
+    Raises `InvalidRequestError` naming the parameter, and what the context raises.
+    """
+    entry = params.searches[n]
+    path = f"searches.{n}.query"
+    spec = ctx.feature_spec(entry.feature_uri)
+    if spec is None:
+        if entry.optional:
+            ctx.report.warnings.append(f"search {n} was skipped: no {entry.feature_uri} is indexed")
+            return None
+        _add_evidence(ctx, Evidence())
+        return Leg(entry, [], {})
+    question = await ask(entry, spec, path, _preparation(params, entry, ctx), ctx)
+    if question is None:
+        ctx.report.warnings.append(f"search {n} was skipped: its query is empty")
+        return None
+    if not len(question.vectors):
+        message = f"search {n} compared nothing: nothing to search with was found in the content"
+        ctx.report.incomplete.append({"code": "no_query_chunks", "message": message})
+        return Leg(entry, [], {})
+    request = _request(params, n, question, within, ctx)
+    answer = await ctx.search(request)
+    _add_evidence(ctx, answer.evidence)
+    leg = _leg_of(params, entry, question, answer.hits)
+    preparation = params.preparation_of(entry)
+    dedup_field = preparation.dedup_field if preparation and question.chunks else None
+    if dedup_field is None or dedup_field in _IDENTITY_FIELDS:
+        return leg
+    return await _deduplicated(leg, dedup_field, ctx)
+
+
+def _preparation(params: FeatureSearchParams, entry: SearchEntry, ctx: StageContext) -> Preparation:
+    own = params.preparation_of(entry)
+    if own is None:
+        chunks = (ctx.max_chunks or DEFAULT_CHUNKS) if params.auto_preprocess else 1
+        return Preparation(entry.feature_uri, min(chunks, MAX_CHUNKS), {})
+    chunks = min(ctx.max_chunks or own.max_chunks, MAX_CHUNKS)
+    return Preparation(own.feature_uri or entry.feature_uri, chunks, own.params or {})
+
+
+def _request(
+    params: FeatureSearchParams,
+    n: int,
+    question: Question,
+    within: tuple[Source, ...] | None,
+    ctx: StageContext,
+) -> SearchRequest:
+    entry = params.searches[n]
+    names = entry.collection_identifiers or params.collection_identifiers
+    filter_ = ctx.filter
+    if entry.filters is not None:
+        own = parse_filter(entry.filters, f"searches.{n}.filters", templates=False)
+        filter_ = conjoin([filter_, own])
+    return SearchRequest(
+        collection_ids=ctx.resolve_collections(names) if names else ctx.collection_ids,
+        feature_uri=entry.feature_uri,
+        vectors=question.vectors,
+        k=_needed(params, entry, question.chunks, ctx),
+        filter=filter_,
+        within=within,
+    )
+
+
+def _needed(
+    params: FeatureSearchParams, entry: SearchEntry, chunks: Sequence[QueryChunk], ctx: StageContext
+) -> int:
+    """Return how many hits can still matter: all `top_k`, unless this list is the answer.
+
+    The best n by their greatest score over several vectors are among the best n of one of them.
+    """
+    preparation = params.preparation_of(entry)
+    fused = len(params.searches) > 1 or params.group_by is not None
+    rearranged = _aggregation(params, entry, chunks) != "max" or _have_places(chunks)
+    if fused or rearranged or (preparation is not None and preparation.dedup_field is not None):
+        return entry.top_k
+    return min(entry.top_k, rows_wanted(params, ctx))
+
+
+def rows_wanted(params: FeatureSearchParams, ctx: StageContext) -> int:
+    """Return how many ungrouped documents the answer can hold."""
+    return min(params.final_top_k, int(ctx.hints.get("limit", params.final_top_k)))
+
+
+def _aggregation(
+    params: FeatureSearchParams, entry: SearchEntry, chunks: Sequence[QueryChunk]
+) -> Method:
+    """Return how the chunks' lists become one.
+
+    Chunks without a place in time, such as an image's hashes under rotation, are variants of one
+    query unless the caller says otherwise: a document is as near as the nearest of them.
+    """
+    preparation = params.preparation_of(entry)
+    if preparation is not None and chunks:
+        return preparation.aggregation
+    timed = any(chunk.start_ms is not None for chunk in chunks)
+    return "rrf" if timed and params.auto_preprocess else "max"
+
+
+def _have_places(chunks: Sequence[QueryChunk]) -> bool:
+    return any(chunk.start_ms is not None or chunk.box is not None for chunk in chunks)
+
+
+def _leg_of(
+    params: FeatureSearchParams,
+    entry: SearchEntry,
+    question: Question,
+    found: Sequence[Sequence[Hit]],
+) -> Leg:
+    floor = -np.inf if entry.min_score is None else entry.min_score
+    kept = [[hit for hit in hits if hit.score >= floor] for hits in found]
+    cut = sum(map(len, found)) - sum(map(len, kept))
+    hits = {(h.document_id, h.source.collection_id): h for hits in reversed(kept) for h in hits}
+    lists = [[((h.document_id, h.source.collection_id), h.score) for h in hits] for hits in kept]
+    if len(lists) == 1 and not question.chunks:
+        return Leg(entry, lists[0], hits, cut)
+    method = _aggregation(params, entry, question.chunks)
+    ranked = [(fused.key, fused.score) for fused in fuse(lists, method)]
+    best = {} if method == "max" else {f.key: f.score for f in fuse(lists, "max")}
+    return Leg(entry, ranked, hits, cut, best, _places_of(question.chunks, lists))
+
+
+def _places_of(
+    chunks: Sequence[QueryChunk], lists: Sequence[Sequence[tuple[DocumentKey, float]]]
+) -> dict[DocumentKey, list[JsonObject]]:
+    places: dict[DocumentKey, list[JsonObject]] = {}
+    if not _have_places(chunks):
+        return places
+    for chunk, ranked in zip(chunks, lists, strict=True):
+        place: JsonObject = {"start_ms": chunk.start_ms, "end_ms": chunk.end_ms}
+        if chunk.box is not None:
+            place = {**place, "box": list(chunk.box)}
+        for key, score in ranked:
+            places.setdefault(key, []).append({**place, "score": score})
+    return places
+
+
+async def _deduplicated(leg: Leg, dedup_field: str, ctx: StageContext) -> Leg:
+    """Return the leg with the best document of each value; those without one all stay."""
+    rows = await ctx.hydrate(await ctx.load([leg.hits[key] for key, _ in leg.ranked]))
+    seen: set[str] = set()
+    ranked = []
+    for pair, row in zip(leg.ranked, rows, strict=True):
+        value = value_at(row.fields, dedup_field)
+        text = canonical(value)
+        if value is None or text not in seen:
+            seen.add(text)
+            ranked.append(pair)
+    return Leg(leg.entry, ranked, leg.hits, leg.cut, leg.similarity, leg.places)
+
+
+def _add_evidence(ctx: StageContext, evidence: Evidence) -> None:
+    known = ctx.report.evidence
+    ctx.report.evidence = evidence if known is None else known.merged(evidence)

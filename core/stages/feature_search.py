@@ -1,0 +1,297 @@
+"""feature_search: nearest neighbours of one or several queries, fused into one ranking."""
+
+import asyncio
+from collections.abc import Coroutine, Mapping, Sequence
+from typing import Any, TypeVar
+
+from core.errors import InvalidRequestError, Problem
+from core.filtering.operators import matches
+from core.fusion import DocumentKey, Fused, fuse
+from core.grouping import group_rows
+from core.models.queries import SearchGrouping
+from core.stage import (
+    ALL,
+    FieldSet,
+    Hit,
+    Row,
+    Rows,
+    Source,
+    Stage,
+    StageContext,
+    Traits,
+    fields_of,
+)
+from core.stages._facets import count_facets
+from core.stages._search_legs import Leg, known_requests, rows_wanted, search_leg
+from core.stages._search_params import FeatureSearchParams
+from core.types import JsonObject
+
+MAX_SCROLL = 5000  # documents that are grouped when there is a filter and no search
+
+T = TypeVar("T")
+
+
+async def run(params: FeatureSearchParams, rows: Rows, ctx: StageContext) -> Rows:
+    """Return the best documents: score descending, then document id.
+
+    Later in a pipeline it ranks the incoming rows instead: only they are searched, and what
+    stages computed on them stays.
+    """
+    if not ctx.is_first and not rows:
+        return []
+    collections = _collections(params, ctx)
+    within = None if ctx.is_first else tuple(row.source for row in rows if row.source is not None)
+    main: list[Coroutine[Any, Any, Any]]
+    if params.searches:
+        main = [search_leg(params, n, within, ctx) for n in range(len(params.searches))]
+    else:
+        main = [_filtered(params, collections, rows, ctx)]
+    side: list[Coroutine[Any, Any, Any]] = []
+    if params.facets:
+        side = [count_facets(params.facets, collections, rows, ctx)]
+    outcomes = await _finish(params, [*main, *side], ctx)
+    if params.facets:
+        ctx.report.facets = outcomes.pop(len(main), None)
+        ctx.report.metadata["facets"] = ctx.report.facets
+    if not params.searches:
+        filtered: list[Row] = outcomes.get(0, [])
+        return filtered
+    legs = [leg for _, leg in sorted(outcomes.items()) if leg is not None]
+    if not legs and len(outcomes) == len(main):
+        message = "every search was skipped: at least one must have a query and an index to search"
+        raise InvalidRequestError(message, [Problem("searches", message)])
+    return await _ranked(params, legs, rows, ctx)
+
+
+async def _finish(
+    params: FeatureSearchParams, work: Sequence[Coroutine[Any, Any, T]], ctx: StageContext
+) -> dict[int, T]:
+    """Run everything at once; return the results by position, of all that ended in time.
+
+    The first error cancels the others. Nothing still runs when this returns or raises.
+    """
+    if len(work) == 1 and params.hard_timeout_ms is None:
+        return {0: await work[0]}
+    tasks = [asyncio.ensure_future(part) for part in work]
+    timeout_ms = params.hard_timeout_ms
+    try:
+        async with asyncio.timeout(None if timeout_ms is None else timeout_ms / 1000) as limit:
+            await asyncio.gather(*tasks)
+    except TimeoutError:
+        if not limit.expired():
+            raise
+        done = sum(task.done() and not task.cancelled() for task in tasks)
+        message = f"hard_timeout_ms ended the search: {done} of {len(tasks)} parts were done"
+        ctx.report.incomplete.append({"code": "stage_timeout", "message": message})
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    return {n: task.result() for n, task in enumerate(tasks) if not task.cancelled()}
+
+
+async def _ranked(
+    params: FeatureSearchParams, legs: Sequence[Leg], rows: Rows, ctx: StageContext
+) -> list[Row]:
+    order = _fused(params, legs)
+    found = len(order)
+    if params.group_by is None:
+        order = order[: rows_wanted(params, ctx)]
+    hits: dict[DocumentKey, Hit] = {}
+    for leg in reversed(legs):
+        hits.update(leg.hits)
+    ranks = [
+        {key: n for n, (key, _) in enumerate(leg.ranked, 1)}
+        for leg in (legs if len(legs) > 1 else ())
+    ]
+    scores = [dict(leg.ranked) for leg in legs]
+    ranked: list[Row] = []
+    for fused, bases in zip(order, await _bases(order, hits, rows, ctx), strict=True):
+        changes = _annotations(fused, legs, scores, ranks)
+        for base in bases:
+            earlier = base.fields.get("features")
+            if isinstance(earlier, Mapping):
+                changes = {**changes, "features": {**earlier, **changes["features"]}}
+            ranked.append(base.with_fields(changes))
+    answer = await _arranged(params, ranked, ctx)
+    _explain_shortfall(params, legs, found, len(answer), ctx)
+    return answer
+
+
+def _fused(params: FeatureSearchParams, legs: Sequence[Leg]) -> list[Fused]:
+    if len(legs) == 1:
+        return [Fused(key, score, 0) for key, score in legs[0].ranked]
+    weights = [leg.entry.weight for leg in legs]
+    return fuse([leg.ranked for leg in legs], params.fusion, weights)
+
+
+async def _bases(
+    order: Sequence[Fused], hits: Mapping[DocumentKey, Hit], rows: Rows, ctx: StageContext
+) -> list[list[Row]]:
+    """Return the rows to annotate, per document: loaded ones, or those that came in."""
+    wanted = [hits[fused.key] for fused in order]
+    if ctx.is_first:
+        return [[row] for row in await ctx.load(wanted)]
+    incoming: dict[Source, list[Row]] = {}
+    for row in rows:
+        if row.source is not None:
+            incoming.setdefault(row.source, []).append(row)
+    return [incoming.get(hit.source, []) for hit in wanted]
+
+
+def _annotations(
+    fused: Fused,
+    legs: Sequence[Leg],
+    scores: Sequence[Mapping[DocumentKey, float]],
+    ranks: Sequence[Mapping[DocumentKey, int]],
+) -> JsonObject:
+    """Return what the search writes on a document."""
+    key = fused.key
+    features: JsonObject = {}
+    for n, leg in enumerate(legs):
+        score = scores[n].get(key)
+        uri = leg.entry.feature_uri
+        if score is None or (uri in features and features[uri]["score"] >= score):
+            continue
+        features[uri] = {"score": score}
+        if ranks:
+            features[uri]["rank"] = ranks[n][key]
+        if key in leg.similarity:
+            features[uri]["similarity"] = leg.similarity[key]
+    changes: JsonObject = {
+        "document_id": key[0],
+        "collection_id": key[1],
+        "score": fused.score,
+        "feature_uri": legs[fused.lead].entry.feature_uri,
+        "features": features,
+    }
+    chunks = [chunk for leg in legs for chunk in leg.places.get(key, ())]
+    return {**changes, "query_chunks": chunks} if chunks else changes
+
+
+async def _filtered(
+    params: FeatureSearchParams, collections: Sequence[str], rows: Rows, ctx: StageContext
+) -> list[Row]:
+    """Return the documents that pass the filter, by id, or the incoming rows that do."""
+    if ctx.filter is None:
+        message = "without searches, feature_search needs a filter: give searches or pre_filters"
+        raise InvalidRequestError(message, [Problem("searches", message)])
+    wanted = rows_wanted(params, ctx) if params.group_by is None else MAX_SCROLL
+    if ctx.is_first:
+        passing, total = await ctx.scan(collections, ctx.filter, wanted)
+    else:
+        full = await ctx.hydrate(rows)
+        passing = [row for row in full if matches(ctx.filter, row.fields)][:wanted]
+        total = len(passing)
+    if params.group_by is not None and total > MAX_SCROLL:
+        ctx.report.limits.append(
+            {"name": "scroll", "requested": total, "applied": MAX_SCROLL, "ceiling": MAX_SCROLL}
+        )
+        message = f"{MAX_SCROLL} of the {total} documents that pass the filter were grouped"
+        ctx.report.incomplete.append({"code": "scroll_limit", "message": message})
+    answer = await _arranged(params, passing, ctx)
+    if len(answer) < _asked(params, ctx):
+        ctx.report.shortfall = f"{total} documents pass the filter"
+    return answer
+
+
+async def _arranged(params: FeatureSearchParams, rows: list[Row], ctx: StageContext) -> list[Row]:
+    if params.group_by is None:
+        return rows[: rows_wanted(params, ctx)]
+    return (await _grouped(params.group_by, rows, ctx))[: ctx.hints.get("limit")]
+
+
+async def _grouped(grouping: SearchGrouping, rows: Rows, ctx: StageContext) -> list[Row]:
+    """Return groups in the order of their best documents, in the asked form."""
+    size = 1 if grouping.output_mode == "first" else grouping.max_per_group
+    groups = group_rows(rows, grouping.field)[: grouping.limit]
+    if grouping.output_mode != "all":
+        return [row for _, members in groups for row in members[:size]]
+    # Inside a group no later stage can fetch what was not loaded.
+    full = iter(await ctx.hydrate([row for _, members in groups for row in members[:size]]))
+    answer = []
+    for value, members in groups:
+        first = members[0]
+        identity = {n: first.fields[n] for n in _IDENTITY if n in first.fields}
+        documents = [dict(next(full).fields) for _ in members[:size]]
+        group = {"group_key": value, "count": len(members), "documents": documents}
+        answer.append(Row(first.document_id, {**identity, **group}))
+    return answer
+
+
+_IDENTITY = ("document_id", "collection_id", "score")
+
+
+def _asked(params: FeatureSearchParams, ctx: StageContext) -> int:
+    if params.group_by is None:
+        return rows_wanted(params, ctx)
+    return min(params.group_by.limit, int(ctx.hints.get("limit", params.group_by.limit)))
+
+
+def _explain_shortfall(
+    params: FeatureSearchParams, legs: Sequence[Leg], found: int, returned: int, ctx: StageContext
+) -> None:
+    asked = _asked(params, ctx)
+    if returned >= asked:
+        return
+    evidence = ctx.report.evidence
+    compared = 0 if evidence is None else evidence.compared
+    reasons = [f"{compared} documents were compared" + _condition(ctx)]
+    cut = sum(leg.cut for leg in legs)
+    if cut:
+        reasons.append(f"min_score dropped {cut} candidates")
+    if any(entry.top_k < asked for entry in params.searches):
+        most = max(entry.top_k for entry in params.searches)
+        reasons.append(f"a search's top_k gives at most {most} candidates")
+    if params.group_by is not None:
+        reasons.append(f"{found} candidates are in {returned} groups")
+    ctx.report.shortfall = "; ".join(reasons)
+
+
+def _condition(ctx: StageContext) -> str:
+    where = "" if ctx.is_first else ", of the rows that came in"
+    return where if ctx.filter is None else f"{where}, all that pass the filter"
+
+
+def _collections(params: FeatureSearchParams, ctx: StageContext) -> tuple[str, ...]:
+    names = params.collection_identifiers
+    return ctx.resolve_collections(names) if names else ctx.collection_ids
+
+
+def _reads(params: FeatureSearchParams) -> FieldSet:
+    own = [params.group_by.field] if params.group_by is not None else []
+    preparations = [params.preparation_of(entry) for entry in params.searches]
+    return fields_of(*own, *(p.dedup_field for p in preparations if p is not None))
+
+
+def _writes(params: FeatureSearchParams) -> FieldSet:
+    if params.group_by is not None and params.group_by.output_mode == "all":
+        return ALL
+    return frozenset({"score", "feature_uri", "features", "query_chunks"})
+
+
+def _bound(params: FeatureSearchParams) -> int:
+    grouping = params.group_by
+    if grouping is None:
+        return params.final_top_k
+    return grouping.limit * (grouping.max_per_group if grouping.output_mode == "flatten" else 1)
+
+
+STAGE = Stage(
+    stage_id="feature_search",
+    category="filter",
+    description="Find the nearest neighbours of vectors, text, content or a document.",
+    icon="search",
+    params=FeatureSearchParams,
+    run=run,
+    traits=Traits(
+        source=True,
+        reads=_reads,
+        writes=_writes,
+        cost=100,
+        bound=_bound,
+        hints=frozenset({"limit", "columns"}),
+    ),
+    searches=known_requests,
+    cost_tier="moderate",
+)
