@@ -1,0 +1,131 @@
+# Everything one does with this repository, by name. `make` alone lists it.
+#
+# Needs Python 3.11 or newer, make and git; node too for the tests of the AWS template.
+
+VENV := .venv
+BIN := $(VENV)/bin
+DATA ?= .trawl
+PORT ?= 8080
+# Workers of the test run. More than four gain little: one file's tests stay together.
+WORKERS ?= auto
+
+# The first interpreter that is new enough.
+PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+	&& echo $$python && break; done)
+
+PINS := pyproject.toml constraints.txt
+# pip says nothing but errors: its warnings about caches and indexes are the machine's.
+INSTALL = $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check \
+	--constraint constraints.txt --editable
+
+export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION ?= 18,20,22,24
+
+# The checks run one after the other, whatever -j says: pytest's summary comes last.
+.NOTPARALLEL:
+
+.PHONY: help
+help: ## List what there is to make
+	@awk -F ':.*## ' '/^[a-z][a-z_-]*:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' Makefile
+
+# --- the environment -------------------------------------------------------------------------
+
+.PHONY: env
+env: $(VENV)/.for-test ## Make or renew the environment for working on Trawl
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "Trawl needs Python 3.11 or newer; found none (PYTHON=... names one)" >&2; exit 1; }
+	@echo "environment: $(VENV) with $$($(PYTHON) --version)"
+	@$(PYTHON) -m venv $(VENV)
+
+# What the tests need contains what the demo needs.
+$(VENV)/.for-test: $(PINS) | $(BIN)/python
+	@echo "environment: installing what the tests need (a minute or two the first time)"
+	@$(INSTALL) '.[local,media,text,demo,infra,dev]'
+	@touch $(VENV)/.for-demo $@
+
+$(VENV)/.for-demo: $(PINS) | $(BIN)/python
+	@echo "environment: installing what the demo needs (less than a minute the first time)"
+	@$(INSTALL) '.[local,media,demo]'
+	@touch $@
+
+$(VENV)/.for-bench: $(PINS) | $(BIN)/python
+	@echo "environment: installing what the benchmarks need"
+	@$(INSTALL) '.[local,media,text,bench]'
+	@touch $@
+
+.PHONY: lock
+lock: env ## Renew constraints.txt: every dependency's exact version
+	@$(BIN)/pip-compile --quiet --upgrade --all-extras --strip-extras --no-header \
+		--no-emit-options --no-emit-index-url --no-emit-find-links --no-emit-trusted-host \
+		--annotation-style line --output-file constraints.new pyproject.toml
+	@! grep -nE '://|^-|@ ' constraints.new \
+		|| { echo "an address stands in constraints.new: not taken over" >&2; exit 1; }
+	@mv constraints.new constraints.txt
+	@echo "constraints.txt: $$(grep -c == constraints.txt) versions"
+
+# --- trying it -------------------------------------------------------------------------------
+
+.PHONY: demo
+demo: $(VENV)/.for-demo ## Scan twenty real images against a reference collection, in one call
+	@$(BIN)/trawl demo
+
+.PHONY: serve
+serve: $(VENV)/.for-demo ## Serve the API on this machine (PORT=8080, DATA=.trawl)
+	@$(BIN)/trawl serve --port $(PORT) --data $(DATA)
+
+# --- checking it -----------------------------------------------------------------------------
+
+.PHONY: test
+test: env ## Make the environment if there is none, and check everything
+	@$(MAKE) --no-print-directory check
+
+.PHONY: check
+check: format-check lint types generated pytest ## Check everything, in the environment there is
+
+.PHONY: format-check lint types generated pytest
+format-check:
+	@echo "check: format"
+	@$(BIN)/ruff format --quiet --check . || { echo "make format writes it" >&2; exit 1; }
+
+lint:
+	@echo "check: lint"
+	@$(BIN)/ruff check --quiet .
+
+types:
+	@echo "check: types"
+	@$(BIN)/mypy --no-error-summary core handlers infra tests
+
+generated:
+	@echo "check: generated files"
+	@if test -e handlers/openapi.py; then $(BIN)/python -m handlers.openapi --check; fi
+
+pytest:
+	@echo "check: tests"
+	@$(BIN)/python -m pytest -v --numprocesses $(WORKERS) --maxprocesses 4 --dist loadfile
+
+.PHONY: format
+format: env ## Format the sources, and fix what the linter can
+	@$(BIN)/ruff check --quiet --fix . ; $(BIN)/ruff format --quiet .
+
+# --- measuring it ----------------------------------------------------------------------------
+
+.PHONY: bench-search bench-batch bench-overhead bench-cold_start
+bench-search: ## Measure exact search against faiss
+bench-batch: ## Measure one batch against single calls over HTTP
+bench-overhead: ## Measure the handler against a bare resolver
+bench-cold_start: ## Measure a fresh process against importing boto3
+bench-search bench-batch bench-overhead bench-cold_start: bench-%: $(VENV)/.for-bench
+	@$(BIN)/python -m benchmarks.$*
+
+# --- deploying it ----------------------------------------------------------------------------
+
+.PHONY: synth
+synth: env ## Write the CloudFormation template and its zips to cdk.out
+	@CDK_OUTDIR=cdk.out $(BIN)/python -m infra.app
+	@echo "synth: cdk.out"
+
+.PHONY: clean
+clean: ## Remove what was built; the environment and the data stay
+	@rm -rf build dist cdk.out constraints.new .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@find core handlers infra tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
