@@ -3,6 +3,7 @@
 import json
 import math
 import re
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -66,6 +67,15 @@ def canonical(value: JsonValue, *, case_sensitive: bool = True) -> str:
 def text_of(value: JsonValue) -> str:
     """Return a string as it is, anything else as its canonical JSON."""
     return value if isinstance(value, str) else canonical(value)
+
+
+def labels(values: Sequence[JsonValue]) -> list[str]:
+    """Return a readable text for each of several distinct values, no two alike.
+
+    Strings stand for themselves and the rest is JSON, unless two would be alike: then all is JSON.
+    """
+    texts = [text_of(value) for value in values]
+    return texts if len(set(texts)) == len(texts) else [canonical(value) for value in values]
 
 
 def _normal(value: Any, case_sensitive: bool) -> Any:
