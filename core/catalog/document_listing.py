@@ -1,0 +1,133 @@
+"""Lists of documents: filtered by column, in order of ids or of one field, a page at a time."""
+
+import base64
+import binascii
+from collections.abc import Iterator, Sequence
+from itertools import islice
+
+from core.catalog.document_fields import document_json
+from core.catalog.paging import Page, page_of, pagination_json
+from core.errors import InvalidRequestError, Problem
+from core.filtering.conditions import parse_filter
+from core.filtering.nodes import Filter
+from core.filtering.paths import MISSING
+from core.models.documents import DocumentList
+from core.models.listing import Sort
+from core.ordering import comparable_column, stable_order
+from core.search.masks import mask_for
+from core.storage.snapshot import Ref, Snapshot
+from core.types import JsonObject, JsonValue, Mask
+
+Found = tuple[str, Ref]
+
+
+def list_documents(snapshot: Snapshot, request: DocumentList) -> JsonObject:
+    """Return one page: `results`, `pagination`, and `total` where it was asked for.
+
+    Without a sort documents come by id and a cursor names the last id seen, so that a page is
+    found at once however far it is; with one, or with an offset, the cursor is a position.
+    """
+    tree = None if request.filters is None else parse_filter(request.filters, templates=False)
+    after = _read_after(request.cursor)
+    plain = request.sort is None and request.offset is None and request.page is None
+    page = Page(0, page_of(request).limit) if after is not None else page_of(request)
+    found = _matching(snapshot, tree, request, after)
+    total = None
+    if request.sort is not None or request.include_total:
+        everything = list(found if after is None else _matching(snapshot, tree, request, None))
+        total = len(everything)
+        found = iter(_sorted(snapshot, everything, request.sort))
+        if after is not None:
+            found = _matching(snapshot, tree, request, after)
+    window = list(islice(found, page.start, page.start + page.limit + 1))
+    shown = window[: page.limit]
+    more = len(window) > page.limit
+    pagination = pagination_json(page, shown=len(shown), total=total, more=more)
+    if more and (after is not None or plain):
+        pagination["next_cursor"] = _write_after(shown[-1][0])
+    body: JsonObject = {
+        "results": [_answer(snapshot, one, request) for one in shown],
+        "pagination": pagination,
+        "snapshot": snapshot.version,
+    }
+    if request.include_total:
+        body["total_documents"] = total
+    return body
+
+
+def matching_ids(snapshot: Snapshot, raw_filter: JsonValue) -> list[str]:
+    """Return the ids of the documents that pass a filter, ascending.
+
+    A filter that holds no condition is refused: it would mean every document.
+    """
+    tree = parse_filter(raw_filter, templates=False)
+    if tree is None:
+        message = "the filter holds no condition; it would mean every document"
+        raise InvalidRequestError(message, [Problem("filters", message)])
+    masks = _masks(snapshot, tree)
+    return [one for one, ref in snapshot.refs() if masks[ref.part][ref.row]]
+
+
+def _matching(
+    snapshot: Snapshot, tree: Filter | None, request: DocumentList, after: str | None
+) -> Iterator[Found]:
+    masks = None if tree is None else _masks(snapshot, tree)
+    wanted = request.search
+    if wanted is not None and not request.case_sensitive:
+        wanted = wanted.lower()
+    for document_id, ref in snapshot.refs(after):
+        if masks is not None and not masks[ref.part][ref.row]:
+            continue
+        if wanted and not _holds(snapshot.payload(ref), wanted, request.case_sensitive):
+            continue
+        yield document_id, ref
+
+
+def _masks(snapshot: Snapshot, tree: Filter) -> list[Mask]:
+    return [mask_for(tree, part.segment.column, part.segment.count) for part in snapshot.parts]
+
+
+def _holds(value: JsonValue, wanted: str, case_sensitive: bool) -> bool:
+    """Say whether any text within `value` contains `wanted`; `_internal` is not looked at."""
+    if isinstance(value, str):
+        return wanted in (value if case_sensitive else value.lower())
+    if isinstance(value, dict):
+        inner = (item for name, item in value.items() if name != "_internal")
+        return any(_holds(item, wanted, case_sensitive) for item in inner)
+    return isinstance(value, list) and any(_holds(v, wanted, case_sensitive) for v in value)
+
+
+def _sorted(snapshot: Snapshot, found: Sequence[Found], sort: Sort | None) -> list[Found]:
+    if sort is None:
+        return list(found)
+    columns = [part.segment.column(sort.field) for part in snapshot.parts]
+    values: list[JsonValue] = []
+    for _, ref in found:
+        column = columns[ref.part]
+        value = column.values[column.codes[ref.row]]
+        values.append(None if value is MISSING else value)
+    order = stable_order(comparable_column(values), descending=sort.direction == "desc")
+    return [found[position] for position in order]
+
+
+def _answer(snapshot: Snapshot, found: Found, request: DocumentList) -> JsonObject:
+    document_id, ref = found
+    vectors = snapshot.vectors(ref) if request.return_vectors else None
+    fields = snapshot.payload(ref)
+    return document_json(document_id, snapshot.collection_id, fields, vectors, request.select)
+
+
+def _write_after(document_id: str) -> str:
+    return base64.urlsafe_b64encode(f"i{document_id}".encode()).decode().rstrip("=")
+
+
+def _read_after(cursor: str | None) -> str | None:
+    """Return the id that a cursor continues after, None for a cursor by position."""
+    if cursor is None:
+        return None
+    try:
+        padded = cursor + "=" * (-len(cursor) % 4)
+        plain = base64.b64decode(padded, altchars=b"-_", validate=True).decode()
+    except (ValueError, binascii.Error):
+        return None  # page_of refuses it with its own words
+    return plain[1:] if plain[:1] == "i" else None
