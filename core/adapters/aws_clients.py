@@ -1,0 +1,79 @@
+"""AWS clients made when first used, and what their failures mean to us."""
+
+import threading
+from collections.abc import Callable
+from typing import Any, Final, Generic, TypeVar
+
+from core.errors import TrawlError, UnavailableError
+
+ClientT = TypeVar("ClientT")
+
+# Failures that another try may not meet. Botocore has by then tried three times itself.
+_PASSING: Final = frozenset(
+    {
+        "InternalError",
+        "InternalServerError",
+        "LimitExceededException",
+        "ProvisionedThroughputExceededException",
+        "RequestLimitExceeded",
+        "RequestTimeout",
+        "ServiceUnavailable",
+        "SlowDown",
+        "Throttling",
+        "ThrottlingException",
+        "TransactionInProgressException",
+    }
+)
+
+
+class LazyClient(Generic[ClientT]):
+    """Makes its client on the first call, once: importing boto3 costs a cold start 350 ms."""
+
+    def __init__(self, make: Callable[[], ClientT]) -> None:
+        self._make = make
+        self._client: ClientT | None = None
+        self._lock = threading.Lock()
+
+    def __call__(self) -> ClientT:
+        """Return the client."""
+        with self._lock:
+            if self._client is None:
+                self._client = self._make()
+            return self._client
+
+
+def make_client(service: str) -> Any:
+    """Return a boto3 client with our timeouts; region and endpoint come from the environment."""
+    import boto3
+    from botocore.config import Config
+
+    config = Config(
+        connect_timeout=3,
+        read_timeout=20,
+        retries={"mode": "standard", "total_max_attempts": 3},
+        max_pool_connections=32,
+        # Version 2 of presigned URLs ends with the credentials without saying so.
+        signature_version="s3v4" if service == "s3" else None,
+    )
+    return boto3.client(service, config=config)  # type: ignore[call-overload]  # any service's name
+
+
+def error_code(error: BaseException) -> str:
+    """Return the AWS error code of a botocore `ClientError`, "" for anything else."""
+    response = getattr(error, "response", None)
+    return str(response.get("Error", {}).get("Code", "")) if isinstance(response, dict) else ""
+
+
+def map_error(error: Exception, what: str) -> TrawlError:
+    """Return our error for a botocore one: `UnavailableError` if another try may succeed.
+
+    Else `TrawlError`, as for missing permissions: the service's own fault, not the caller's.
+    """
+    code = error_code(error)
+    if not code:
+        return UnavailableError(f"{what} did not answer: {type(error).__name__}")
+    response: dict[str, Any] = getattr(error, "response", {})
+    status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    if code in _PASSING or status >= 500:
+        return UnavailableError(f"{what} did not answer: {code}", retry_after_seconds=1.0)
+    return TrawlError(f"{what} refused the request: {code}")

@@ -1,0 +1,252 @@
+"""The blobs port on a directory, for a laptop: one folder a bucket, one file an object."""
+
+import errno
+import hashlib
+import hmac
+import math
+import mmap
+import os
+import re
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Final
+from urllib.parse import quote
+
+from core.adapters.blobs_checks import check_bucket, check_expiry, check_key, check_range
+from core.errors import BlobNotFoundError, ConflictError, InvalidRequestError, UnavailableError
+from core.ports.blobs import BlobInfo, Presigned
+
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
+_INCOMING: Final = ".incoming"  # no bucket can be named so
+_ABSENT: Final = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR)
+
+
+class DirectoryBlobs:
+    """`Blobs` in `root/bucket`, made when first written to.
+
+    A key is its file's path, so a key cannot also be the folder of another (`a` and `a/b`), and
+    a segment of a key cannot be longer than a file name: such a put is an `InvalidRequestError`.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        bucket: str,
+        *,
+        signing_key: bytes,
+        base_url: str,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._root = root
+        self._bucket = check_bucket(bucket)
+        self._folder = root / bucket
+        self._signing_key = signing_key
+        self._base_url = base_url.rstrip("/")
+        self._clock = clock
+
+    @property
+    def bucket(self) -> str:
+        """The bucket's name."""
+        return self._bucket
+
+    def put(
+        self,
+        key: str,
+        data: bytes | memoryview,
+        *,
+        content_type: str = "application/octet-stream",
+        if_absent: bool = False,
+    ) -> None:
+        """Store the object whole or not at all; `if_absent` and present: `ConflictError`.
+
+        The content type is not kept: the local server tells it from the key.
+        """
+        path = self._path(key)
+        with _mapped_errors(key):
+            if path.is_dir():
+                raise InvalidRequestError(f"blob key is the folder of other blobs: {key}")
+            incoming = self._root / _INCOMING
+            incoming.mkdir(parents=True, exist_ok=True)
+            temporary = incoming / secrets.token_hex(16)
+            try:
+                _write_durably(temporary, data)
+                _make_folders(path.parent, self._root)
+                if if_absent:
+                    # Unlike a rename, a link fails if the name is taken.
+                    os.link(temporary, path)
+                else:
+                    temporary.replace(path)
+                _sync_folder(path.parent)
+            finally:
+                temporary.unlink(missing_ok=True)
+
+    def get(self, key: str, *, start: int = 0, length: int | None = None) -> bytes:
+        """Return the bytes from `start` (to the end, or `length` of them)."""
+        check_range(start, length)
+        path = self._path(key)
+        with _mapped_errors(key), path.open("rb") as file:
+            file.seek(start)
+            return file.read(-1 if length is None else length)
+
+    def load(self, key: str) -> memoryview:
+        """Return the whole object, memory-mapped; it outlives the object's deletion."""
+        path = self._path(key)
+        with _mapped_errors(key), path.open("rb") as file:
+            if os.fstat(file.fileno()).st_size == 0:
+                return memoryview(b"")
+            return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+
+    def head(self, key: str) -> BlobInfo:
+        """Return the object's size without its bytes."""
+        path = self._path(key)
+        # Opened, because a folder has a size too.
+        with _mapped_errors(key), path.open("rb") as file:
+            return BlobInfo(key, os.fstat(file.fileno()).st_size)
+
+    def delete(self, key: str) -> None:
+        """Remove the object; absent is fine."""
+        path = self._path(key)
+        with suppress(BlobNotFoundError), _mapped_errors(key):
+            if not path.is_dir():
+                path.unlink(missing_ok=True)
+
+    def list(self, prefix: str) -> Iterator[BlobInfo]:
+        """Yield the objects whose key starts with `prefix`, in byte order of keys."""
+        return _walk(self._folder, "", prefix)
+
+    def presign(self, key: str, *, expires_s: int) -> Presigned:
+        """Return a URL of the local server that GETs the object."""
+        check_key(key)
+        check_expiry(expires_s)
+        expires = math.floor(self._clock()) + expires_s
+        signature = sign(self._signing_key, self._bucket, key, expires)
+        url = f"{self._base_url}/blobs/{self._bucket}/{quote(key, safe='/')}"
+        return Presigned(f"{url}?expires={expires}&signature={signature}", float(expires))
+
+    def _path(self, key: str) -> Path:
+        return self._folder.joinpath(*check_key(key).split("/"))
+
+
+class DirectoryBlobStores:
+    """`BlobStores` whose buckets are the folders of `root`.
+
+    `signing_key` signs URLs below `base_url`, which the local server answers after `verify`.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        *,
+        signing_key: bytes,
+        base_url: str,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._root = root
+        self._signing_key = signing_key
+        self._base_url = base_url
+        self._clock = clock
+
+    def bucket(self, name: str) -> DirectoryBlobs:
+        """Return the bucket of that name; it is made on the first put."""
+        return DirectoryBlobs(
+            self._root,
+            name,
+            signing_key=self._signing_key,
+            base_url=self._base_url,
+            clock=self._clock,
+        )
+
+    def verify(self, bucket: str, key: str, expires: str, signature: str) -> bool:
+        """Tell whether the parts of a URL are as `presign` made them, and still in time."""
+        return verify(
+            self._signing_key, bucket, key, expires=expires, signature=signature, now=self._clock()
+        )
+
+
+def sign(signing_key: bytes, bucket: str, key: str, expires: int) -> str:
+    """Return the HMAC-SHA256 of a GET of the object until the Unix second `expires`, as hex."""
+    # A bucket has no newline and a key no control character, so no two requests share a text.
+    text = f"GET\n{bucket}\n{key}\n{expires}"
+    return hmac.new(signing_key, text.encode(), hashlib.sha256).hexdigest()
+
+
+def verify(
+    signing_key: bytes, bucket: str, key: str, *, expires: str, signature: str, now: float
+) -> bool:
+    """Tell, in constant time, whether a presigned URL's parts are genuine and still in time."""
+    try:
+        check_bucket(bucket)
+        check_key(key)
+    except InvalidRequestError:
+        return False
+    if not (expires.isascii() and expires.isdigit() and len(expires) <= 15):
+        return False
+    wanted = sign(signing_key, bucket, key, int(expires))
+    genuine = hmac.compare_digest(wanted.encode(), signature.encode(errors="replace"))
+    return genuine and now < int(expires)
+
+
+@contextmanager
+def _mapped_errors(key: str) -> Iterator[None]:
+    try:
+        yield
+    except FileExistsError as error:
+        raise ConflictError(f"blob exists: {key}") from error
+    except OSError as error:
+        if error.errno in _ABSENT:
+            raise BlobNotFoundError(f"no blob under {key}") from error
+        if error.errno == errno.ENAMETOOLONG:
+            raise InvalidRequestError(f"blob key is too long for a file name: {key}") from error
+        raise UnavailableError(f"the blobs folder did not answer: {error}") from error
+
+
+def _write_durably(path: Path, data: bytes | memoryview) -> None:
+    with path.open("xb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _make_folders(folder: Path, root: Path) -> None:
+    """Make `folder` below `root`, each new name on the disk before it is used."""
+    if folder == root or folder.is_dir():
+        return
+    _make_folders(folder.parent, root)
+    try:
+        folder.mkdir(exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise InvalidRequestError(f"a blob lies where a folder is needed: {folder.name}") from error
+    _sync_folder(folder.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _walk(folder: Path, base: str, prefix: str) -> Iterator[BlobInfo]:
+    """Yield the files below `folder`, whose keys begin with `base`, in byte order of keys."""
+    try:
+        with os.scandir(folder) as scan:
+            # A folder sorts as its keys do: with the slash that follows its name.
+            names = {f"{one.name}/" if one.is_dir() else one.name: one for one in scan}
+            # Put there by hand, under a name that is no text: no key can ever ask for it.
+            names = {name: one for name, one in names.items() if not _SURROGATE.search(name)}
+    except OSError as error:
+        if error.errno in _ABSENT:
+            return
+        raise UnavailableError(f"the blobs folder did not answer: {error}") from error
+    for name in sorted(names):
+        key = base + name
+        if name.endswith("/"):
+            if key.startswith(prefix) or prefix.startswith(key):
+                yield from _walk(folder / name, key, prefix)
+        elif key.startswith(prefix):
+            with suppress(FileNotFoundError):
+                yield BlobInfo(key, names[name].stat().st_size)

@@ -1,0 +1,94 @@
+"""Decoded segments of this process: bounded by bytes, least recently used out first."""
+
+import threading
+from collections import OrderedDict
+from concurrent.futures import Future
+from typing import Final
+
+import numpy as np
+
+from core.ports.blobs import Blobs
+from core.storage.manifest import SegmentEntry
+from core.storage.segments import Segment, decode_segment
+from core.types import Int32
+
+DEFAULT_CACHE_BYTES: Final = 1 << 30
+_MAX_OVERLAPS: Final = 4096
+
+
+class SegmentCache:
+    """Loads segments through a blob store, each once however many threads ask for it.
+
+    A snapshot keeps its own segments alive: one dropped here is freed with its last reader.
+    """
+
+    def __init__(self, max_bytes: int = DEFAULT_CACHE_BYTES) -> None:
+        self._max_bytes = max_bytes
+        self._segments: OrderedDict[str, Segment] = OrderedDict()
+        self._bytes = 0
+        self._loading: dict[str, Future[Segment]] = {}
+        self._overlaps: OrderedDict[tuple[str, str], Int32] = OrderedDict()
+        self._lock = threading.Lock()
+
+    @property
+    def held_bytes(self) -> int:
+        """How many bytes of segments are held now."""
+        return self._bytes
+
+    def get(self, blobs: Blobs, entry: SegmentEntry) -> Segment:
+        """Return the segment, loaded and checked unless it is held.
+
+        Raises `CorruptBlobError`, `BlobNotFoundError`, `UnavailableError`, to all who wait for
+        the same load; a failure is not kept.
+        """
+        # A digest says what the bytes are; the key says whose, and one never answers for another.
+        key = f"{entry.key}#{entry.digest}"
+        with self._lock:
+            segment = self._segments.get(key)
+            if segment is not None:
+                self._segments.move_to_end(key)
+                return segment
+            loading = self._loading.get(key)
+            mine = loading is None
+            if loading is None:
+                loading = self._loading[key] = Future()
+        if mine:
+            self._load(blobs, entry, key, loading)
+        return loading.result()
+
+    def _load(self, blobs: Blobs, entry: SegmentEntry, key: str, loading: Future[Segment]) -> None:
+        try:
+            segment = decode_segment(blobs.load(entry.key), entry.digest)
+        except BaseException as error:
+            with self._lock:
+                del self._loading[key]
+            loading.set_exception(error)
+            return
+        with self._lock:
+            del self._loading[key]
+            self._keep(key, segment)
+        loading.set_result(segment)
+
+    def _keep(self, key: str, segment: Segment) -> None:
+        self._segments[key] = segment
+        self._bytes += segment.size
+        # One segment larger than the bound stays until the next comes: it is in use.
+        while self._bytes > self._max_bytes and len(self._segments) > 1:
+            _, dropped = self._segments.popitem(last=False)
+            self._bytes -= dropped.size
+
+    def superseded_rows(self, older: Segment, newer: Segment) -> Int32:
+        """Return the rows of `older` that `newer` replaces or deletes, in no order."""
+        # Equal digests are equal segments, so an answer holds for good.
+        key = (older.digest, newer.digest)
+        with self._lock:
+            rows = self._overlaps.get(key)
+            if rows is not None:
+                self._overlaps.move_to_end(key)
+                return rows
+        rows = np.concatenate([older.ids.rows_of(newer.ids), older.ids.rows_of(newer.deletes)])
+        with self._lock:
+            self._overlaps[key] = rows
+            if len(self._overlaps) > _MAX_OVERLAPS:
+                self._overlaps.popitem(last=False)
+        return rows

@@ -1,0 +1,156 @@
+"""A snapshot: one version of a collection, its segments and which of their rows live."""
+
+import heapq
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.storage.manifest import Manifest
+from core.storage.segment_cache import SegmentCache
+from core.storage.segments import Segment
+from core.types import JsonObject, Mask, VectorSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Ref:
+    """Where a document lies in one snapshot: the part, and the row of its segment."""
+
+    part: int
+    row: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Part:
+    """A segment as one snapshot sees it. `live` (n,) is false in rows that a later segment
+    replaced or deleted; None means that all n live."""
+
+    segment: Segment
+    live: Mask | None
+    live_count: int
+
+    def live_vectors(self, name: str) -> Mask | None:
+        """Return which vectors of `name` belong to a live document, None for all of them."""
+        if self.live is None:
+            return None
+        mask: Mask = self.live[self.segment.vectors[name].rows]
+        return mask
+
+
+@dataclass(frozen=True, slots=True, weakref_slot=True, eq=False)
+class Snapshot:
+    """Immutable, and readable for as long as it is held, whatever is written or merged since.
+
+    `parts` are in the order of writing: oldest first.
+    """
+
+    namespace_id: str
+    collection_id: str
+    manifest: Manifest
+    parts: tuple[Part, ...]
+
+    @property
+    def version(self) -> int:
+        """The manifest's version: it grows with every write and every merge."""
+        return self.manifest.version
+
+    @property
+    def specs(self) -> Mapping[str, VectorSpec]:
+        """The collection's named vectors."""
+        return self.manifest.specs
+
+    @property
+    def declared(self) -> bool:
+        """Whether vectors under other names than those of `specs` are refused."""
+        return self.manifest.declared
+
+    @property
+    def count(self) -> int:
+        """How many documents there are."""
+        return sum(part.live_count for part in self.parts)
+
+    def find(self, document_id: str) -> Ref | None:
+        """Return where the document is, None if there is none of that id."""
+        for index in range(len(self.parts) - 1, -1, -1):
+            segment = self.parts[index].segment
+            row = segment.ids.find(document_id)
+            if row >= 0:
+                return Ref(index, row)
+            if segment.deletes.find(document_id) >= 0:
+                return None
+        return None
+
+    def document_id(self, ref: Ref) -> str:
+        """Return the id of the document at `ref`."""
+        return self.parts[ref.part].segment.ids[ref.row]
+
+    def payload(self, ref: Ref) -> JsonObject:
+        """Return the fields of the document at `ref` as a fresh dict."""
+        return self.parts[ref.part].segment.payload(ref.row)
+
+    def vector(self, ref: Ref, name: str) -> NDArray[Any] | None:
+        """Return the document's vector as stored (read-only), None if it has none of that name."""
+        vectors = self.parts[ref.part].segment.vectors.get(name)
+        if vectors is None:
+            return None
+        place = int(np.searchsorted(vectors.rows, ref.row))
+        if place == len(vectors.rows) or vectors.rows[place] != ref.row:
+            return None
+        found: NDArray[Any] = vectors.block.originals[place]
+        return found
+
+    def vectors(self, ref: Ref) -> dict[str, NDArray[Any]]:
+        """Return all vectors of the document at `ref` by name (read-only)."""
+        found = {name: self.vector(ref, name) for name in self.parts[ref.part].segment.vectors}
+        return {name: vector for name, vector in found.items() if vector is not None}
+
+    def refs(self, after: str | None = None) -> Iterator[tuple[str, Ref]]:
+        """Yield every document's id and place in ascending order of ids, those past `after`."""
+        runs = [self._part_refs(index, after) for index in range(len(self.parts))]
+        # No id is live in two parts, so a tie never comes to comparing refs.
+        return heapq.merge(*runs, key=lambda pair: pair[0])
+
+    def page(self, limit: int, after: str | None = None) -> list[tuple[str, Ref]]:
+        """Return the first `limit` of `refs(after)`."""
+        return list(islice(self.refs(after), limit))
+
+    def _part_refs(self, index: int, after: str | None) -> Iterator[tuple[str, Ref]]:
+        part = self.parts[index]
+        ids = part.segment.ids
+        for row in range(0 if after is None else ids.after(after), len(ids)):
+            if part.live is None or part.live[row]:
+                yield ids[row], Ref(index, row)
+
+
+def build_snapshot(
+    namespace_id: str,
+    collection_id: str,
+    manifest: Manifest,
+    segments: Sequence[Segment],
+    cache: SegmentCache,
+) -> Snapshot:
+    """Return the snapshot of a manifest whose segments are loaded."""
+    parts = tuple(
+        _build_part(segment, segments[index + 1 :], cache) for index, segment in enumerate(segments)
+    )
+    return Snapshot(namespace_id, collection_id, manifest, parts)
+
+
+def _build_part(segment: Segment, later: Sequence[Segment], cache: SegmentCache) -> Part:
+    live = live_rows(segment, later, cache)
+    return Part(segment, live, segment.count if live is None else int(live.sum()))
+
+
+def live_rows(segment: Segment, later: Sequence[Segment], cache: SegmentCache) -> Mask | None:
+    """Return which rows of `segment` none of the later segments replaced, None for all."""
+    superseded = [cache.superseded_rows(segment, newer) for newer in later]
+    if not any(len(rows) for rows in superseded):
+        return None
+    live = np.ones(segment.count, np.bool_)
+    for rows in superseded:
+        live[rows] = False
+    live.flags.writeable = False
+    return live
