@@ -37,6 +37,13 @@ class ColumnCache:
             self._built.move_to_end(path)
             return column
 
+    def held(self, path: str) -> Column | None:
+        """Return the column if it is there already, None if it would have to be built."""
+        if path in self._stored:
+            return self._stored[path]
+        with self._lock:
+            return self._built.get(path)
+
     def _keep(self, path: str, column: Column) -> None:
         self._built[path] = column
         self._built_bytes += column.nbytes

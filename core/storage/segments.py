@@ -109,6 +109,10 @@ class Segment:
         """Return the column of any dot path: a stored one, or built now and kept for a while."""
         return self._columns.get(path)
 
+    def held_column(self, path: str) -> Column | None:
+        """Return a column that costs nothing: stored with the segment, or built before."""
+        return self._columns.held(path)
+
 
 def encode_segment(
     documents: Iterable[StoredDocument],
