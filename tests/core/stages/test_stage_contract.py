@@ -27,6 +27,18 @@ EXAMPLES: Mapping[str, list[dict[str, Any]]] = {
         {"strategy": "content", "content_field": "text", "similarity_threshold": 0.6},
         {"strategy": "content", "content_field": "text", "keep": "last"},
     ],
+    "group_by": [
+        {"group_by_field": "tag"},
+        {"field": "meta.k", "output_mode": "first", "sort_groups_by": "count"},
+        {"field": "n", "output_mode": "flatten", "max_per_group": 2, "max_groups": 2},
+        {"field": "tag", "output_mode": "flatten", "sort_docs_by": "x", "exclude_null": True},
+        {"field": "tag", "output_mode": "first", "sort_docs_by": "_random"},
+    ],
+    "json_transform": [
+        {"template": '{"id": {{ DOC.document_id | tojson }}, "k": {{ doc.meta.k | tojson }}}'},
+        {"template": "{{ DOC }}"},
+        {"template": "{% for t in DOC['tags'] %}{% endfor %}{\"x\": {{ DOC.x }}}"},
+    ],
     "limit": [{"limit": 2}, {"limit": 3, "offset": 1}],
     "sample": [
         {"count": 3},
