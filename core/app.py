@@ -1,0 +1,157 @@
+"""The composition root: settings in, a working service out. The only importer of adapters."""
+
+import os
+import secrets
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from core.adapters.fetch_content import ContentFetcher
+from core.adapters.fetch_https import FetchRules
+from core.adapters.media_process import ProcessMediaExtractor
+from core.adapters.vectors_embedded import EmbeddedVectors
+from core.auth.keys import Keys
+from core.catalog.collections import CollectionCatalog
+from core.catalog.document_media import MediaIndexer
+from core.catalog.documents import DocumentCatalog
+from core.catalog.namespaces import NamespaceCatalog
+from core.catalog.retrievers import RetrieverCatalog
+from core.delivery import read_object
+from core.engine import Delivery, Engine
+from core.plan.cache import PlanCache
+from core.planner import Planner
+from core.ports.blobs import BlobStores
+from core.ports.records import Records
+from core.runtime.environment import Services, merged_searches
+from core.settings import Settings
+from core.storage.collections import CollectionStore
+from core.storage.segment_cache import SegmentCache
+
+# Threads for what blocks: the 20 queries that a batch may have in flight, and searches beside.
+_POOL_THREADS = 24
+_LOCAL_BUCKETS = ("assets", "index", "results")
+_SIGNING_KEY_BYTES = 32
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """One process's service. `close` ends its threads and child processes."""
+
+    settings: Settings
+    records: Records
+    buckets: BlobStores
+    keys: Keys
+    namespaces: NamespaceCatalog
+    collections: CollectionCatalog
+    documents: DocumentCatalog
+    retrievers: RetrieverCatalog
+    engine: Engine
+    _services: Services
+
+    def close(self) -> None:
+        """End what runs beside the caller; the app is of no use afterwards."""
+        self._services.extractor.close()
+        self._services.pool.shutdown(wait=True, cancel_futures=True)
+
+
+def build_app(settings: Settings, *, base_url: str = "http://127.0.0.1:8080") -> App:
+    """Build the service on AWS (a table and buckets) or on a laptop (a data folder).
+
+    `base_url` is where presigned URLs of a data folder are served. Nothing is connected to here:
+    clients are made at first use.
+    """
+    if settings.data_dir is not None:
+        records, buckets, names = _local_backends(settings.data_dir, base_url)
+    else:
+        records, buckets, names = _aws_backends(settings)
+    assets, index, results = names
+    store = CollectionStore(
+        records, buckets.bucket(index), SegmentCache(settings.cache_mb * 1024 * 1024)
+    )
+    collections = CollectionCatalog(records, store)
+    retrievers = RetrieverCatalog(records, collections)
+    rules = FetchRules(
+        max_bytes=settings.fetch_max_mb * 1_000_000,
+        max_seconds=settings.fetch_timeout_s,
+        allowed_networks=settings.allowed_networks,
+    )
+    fetcher, extractor = ContentFetcher(rules), ProcessMediaExtractor()
+    reader = partial(read_object, buckets, assets)
+    pool = ThreadPoolExecutor(_POOL_THREADS, thread_name_prefix="trawl")
+    vectors = EmbeddedVectors(settings.threads)
+    services = Services(
+        store=store,
+        collections=collections,
+        vectors=vectors,
+        extractor=extractor,
+        fetcher=fetcher,
+        read_object=reader,
+        pool=pool,
+        searches=merged_searches(vectors, pool),
+    )
+    planner = Planner(retrievers, collections, store, PlanCache(records, buckets.bucket(index)))
+    delivery = Delivery(
+        buckets, assets, buckets.bucket(results), settings.presign_s, settings.spill_bytes
+    )
+    return App(
+        settings=settings,
+        records=records,
+        buckets=buckets,
+        keys=Keys(records),
+        namespaces=NamespaceCatalog(records, collections, own_buckets=frozenset(names)),
+        collections=collections,
+        documents=DocumentCatalog(store, collections, MediaIndexer(fetcher, extractor, reader)),
+        retrievers=retrievers,
+        engine=Engine(services, planner, delivery),
+        _services=services,
+    )
+
+
+def settings_from(environment: Mapping[str, str] = os.environ) -> Settings:
+    """Read the settings of this process."""
+    return Settings.from_environment(environment)
+
+
+Backends = tuple[Records, BlobStores, tuple[str, str, str]]
+
+
+def _local_backends(data_dir: Path, base_url: str) -> Backends:
+    from core.adapters.blobs_directory import DirectoryBlobStores
+    from core.adapters.records_sqlite import SqliteRecords
+
+    data_dir.mkdir(parents=True, exist_ok=True)
+    records = SqliteRecords(data_dir / "records.sqlite")
+    key = _signing_key(data_dir / "signing.key")
+    buckets = DirectoryBlobStores(data_dir / "buckets", signing_key=key, base_url=base_url)
+    return records, buckets, _LOCAL_BUCKETS
+
+
+def _aws_backends(settings: Settings) -> Backends:
+    from core.adapters.blobs_s3 import S3BlobStores
+    from core.adapters.records_dynamodb import DynamoRecords
+    from core.settings import SettingsError
+
+    names = (settings.assets_bucket, settings.index_bucket, settings.results_bucket)
+    assets, index, results = names
+    if settings.table is None or assets is None or index is None or results is None:
+        raise SettingsError("set a data folder, or a table and three buckets")
+    return DynamoRecords(settings.table), S3BlobStores(), (assets, index, results)
+
+
+def _signing_key(path: Path) -> bytes:
+    """Return the data folder's key, made at first; readable by its owner only.
+
+    It appears whole or not at all: another process may be starting on the same folder.
+    """
+    if not path.exists():
+        draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+        descriptor = os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(secrets.token_bytes(_SIGNING_KEY_BYTES))
+        with suppress(FileExistsError):
+            os.link(draft, path)
+        draft.unlink()
+    return path.read_bytes()

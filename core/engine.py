@@ -1,0 +1,313 @@
+"""The journey of a batch, on one page: plan once, pin once, run bounded, answer whole.
+
+fetch the retriever, take its plan (cached, optimized) -> pin a snapshot of every collection
+-> begin the leading searches, merged -> run the queries, bounded -> spill -> answer
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
+
+import orjson
+
+from core.deadline import Deadline
+from core.delivery import Presigner, ReadableBuckets, spill_documents
+from core.errors import DeadlineError, TrawlError
+from core.ids import new_id
+from core.models.execution import (
+    AdhocRequest,
+    BatchQuery,
+    BatchRequest,
+    CursorPagination,
+    ExecuteRequest,
+    Pagination,
+    Settings,
+)
+from core.models.namespaces import Namespace
+from core.models.retriever import Retriever
+from core.plan.cache import Level
+from core.plan.compile import CompiledPlan
+from core.plan.explain import summarize_optimization
+from core.planner import Planner
+from core.ports.blobs import Blobs, BlobStores
+from core.runtime.answers import batch_answer, failed_result, reference_answer
+from core.runtime.batch import run_bounded
+from core.runtime.environment import Environment, Services
+from core.runtime.pages import page_rows
+from core.runtime.pipeline import PreparedQuery, begin_leading_searches
+from core.runtime.query import Call, answer_query, prepare
+from core.stage import Row
+from core.types import JsonObject
+
+DEFAULT_LIMIT = 10
+# Kept back from `settings.deadline_ms` for putting the answer together: a tenth, at most 250 ms.
+_ANSWER_SHARE, _ANSWER_SECONDS = 0.1, 0.25
+
+T = TypeVar("T")
+OnResult = Callable[[JsonObject], Awaitable[None]]
+LoadPlan = Callable[..., tuple[CompiledPlan, Level]]  # takes `optimized`
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """Where results go, and from what size on."""
+
+    buckets: BlobStores
+    assets_bucket: str
+    results: Blobs
+    presign_s: int
+    spill_bytes: int
+
+
+class Engine:
+    """Executes retrievers. One per process; its coroutines run on one event loop at a time."""
+
+    def __init__(self, services: Services, planner: Planner, delivery: Delivery) -> None:
+        self._services = services
+        self._planner = planner
+        self._delivery = delivery
+        self._is_cold = True
+
+    async def execute_batch(
+        self,
+        namespace: Namespace,
+        retriever: str,
+        request: BatchRequest,
+        *,
+        deadline: Deadline,
+        on_result: OnResult | None = None,
+    ) -> JsonObject:
+        """Run every query of the batch and return the whole answer (`design.md` §2).
+
+        `deadline` is when the answer must be ready. `on_result` is told each result as it is
+        done, in the order of completion. Raises only what concerns the batch as a whole:
+        `NotFoundError`, `InvalidRequestError`, `UnavailableError`.
+        """
+        load = partial(self._planner.load, namespace, retriever)
+        call = await self._begin(namespace, request, deadline, load)
+        groups = _group_equal(request.queries, dedupe=request.settings.dedupe)
+        prepared = [prepare(call, request.queries[members[0]]) for members in groups]
+        for query in prepared:
+            if isinstance(query, PreparedQuery):
+                begin_leading_searches(query)
+        limit = request.settings.limit or DEFAULT_LIMIT
+        page = partial(_first_rows, limit=limit)
+        results: list[JsonObject | None] = [None] * len(request.queries)
+
+        async def run_group(group: int) -> None:
+            answered = await answer_query(call, prepared[group], page, asked=limit)
+            for copy in _copies(answered.result, groups[group]):
+                results[copy["index"]] = copy
+                if on_result is not None:
+                    await on_result(copy)
+
+        try:
+            run = await run_bounded(
+                len(groups), run_group, concurrency=request.concurrency, deadline=call.deadline
+            )
+        finally:
+            _abandon_searches(prepared)
+        whole = [result or _timed_out(call, index) for index, result in enumerate(results)]
+        batch_id = new_id("bat")
+        await self._spill(call, whole, batch_id)
+        concurrency = {"requested": request.concurrency, "peak": run.peak}
+        about = {"concurrency": concurrency, **self._about(call), "warnings": []}
+        return batch_answer(whole, batch_id=batch_id, about=about)
+
+    async def execute(
+        self, namespace: Namespace, retriever: str, request: ExecuteRequest, *, deadline: Deadline
+    ) -> JsonObject:
+        """Run one query; answer as the reference does, with the per-query fields beside.
+
+        What the caller got wrong, and what is broken here, is raised; a failed medium and a
+        passed deadline are in the answer: `status`, `error`, `error_detail`.
+        """
+        load = partial(self._planner.load, namespace, retriever)
+        return await self._execute(namespace, request, deadline, load)
+
+    async def execute_adhoc(
+        self, namespace: Namespace, request: AdhocRequest, *, deadline: Deadline
+    ) -> JsonObject:
+        """Run one query through stages that came with it."""
+
+        def load(*, optimized: bool) -> tuple[CompiledPlan, Level]:
+            return self._planner.compile_adhoc(namespace, request, optimized=optimized), "built"
+
+        return await self._execute(namespace, request, deadline, load)
+
+    def explain(self, namespace: Namespace, retriever: str) -> JsonObject:
+        """Return the plan before and after optimization, and why. Nothing is executed."""
+        return self._planner.explain(namespace, retriever)
+
+    def check(self, namespace: Namespace, retriever: Retriever) -> None:
+        """Raise `InvalidRequestError` with everything that would keep a retriever from running."""
+        self._planner.check(namespace, retriever)
+
+    async def _begin(
+        self,
+        namespace: Namespace,
+        request: BatchRequest | ExecuteRequest,
+        deadline: Deadline,
+        load: LoadPlan,
+    ) -> Call:
+        """Load the plan and pin a snapshot of every collection."""
+        started = time.perf_counter()
+        stop = _stop_time(request.settings, deadline)
+
+        def load_nested(config: str | JsonObject) -> CompiledPlan:
+            if isinstance(config, str):
+                return self._planner.load(namespace, config, optimized=True)[0]
+            return self._planner.compile_inline(namespace, config)
+
+        environment = Environment(self._services, namespace, load_nested)
+
+        def plan_and_pin() -> tuple[CompiledPlan, Level, float]:
+            plan, level = load(optimized=request.settings.optimize)
+            plan_ms = (time.perf_counter() - started) * 1000
+            environment.pin(plan.plan.collection_ids)
+            return plan, level, plan_ms
+
+        plan, level, plan_ms = await self._block(plan_and_pin)
+        return Call(
+            namespace=namespace,
+            plan=plan,
+            plan_level=level,
+            plan_ms=plan_ms,
+            environment=environment,
+            settings=request.settings,
+            deadline=stop,
+            return_vectors=request.return_vectors,
+            presigner=self._presigner(namespace) if request.return_presigned_urls else None,
+            started=started,
+        )
+
+    async def _execute(
+        self, namespace: Namespace, request: ExecuteRequest, deadline: Deadline, load: LoadPlan
+    ) -> JsonObject:
+        call = await self._begin(namespace, request, deadline, load)
+        asked = _pagination(request, call.plan)
+        prepared = prepare(call, BatchQuery(inputs=request.inputs, filters=request.filters))
+        page = partial(_page, asked=asked)
+        answered = await answer_query(call, prepared, page, asked=_page_size(asked))
+        _abandon_searches([prepared])
+        if answered.error is not None and _is_raised(answered.error):
+            raise answered.error
+        await self._spill(call, [answered.result], answered.result["execution_id"])
+        about = {"pagination": None, **self._about(call)}
+        if request.explain:
+            about["explain_plan"] = summarize_optimization(call.plan.plan, call.plan_ms)
+        return reference_answer({**about, **answered.result}, {"cache_hit": False})
+
+    def _about(self, call: Call) -> JsonObject:
+        """Return what batch and single answers say alike about the plan, the data, the time."""
+        was_cold, self._is_cold = self._is_cold, False
+        plan = call.plan.plan
+        return {
+            "retriever_id": plan.retriever_id,
+            "retriever_name": plan.retriever_name,
+            "snapshots": call.snapshots,
+            "optimization_applied": any(decision.applied for decision in plan.decisions),
+            "optimization_summary": summarize_optimization(plan, call.plan_ms),
+            "timing": {
+                "total_ms": round((time.perf_counter() - call.started) * 1000, 3),
+                "plan_ms": round(call.plan_ms, 3),
+                "plan_cache": call.plan_level,
+                "cold": was_cold,
+            },
+        }
+
+    async def _spill(self, call: Call, results: Sequence[JsonObject], folder: str) -> None:
+        """Move the documents of the largest results out of an answer that is too large."""
+        if not any(result["documents"] for result in results):
+            return
+        prefix = f"{call.namespace.namespace_id}/results/{folder}"
+        spill = partial(
+            spill_documents,
+            results,
+            limit_bytes=self._delivery.spill_bytes,
+            blobs=self._delivery.results,
+            key_of=lambda result: f"{prefix}/{result['execution_id']}.jsonl",
+            expires_s=self._delivery.presign_s,
+        )
+        await self._block(spill)
+
+    def _presigner(self, namespace: Namespace) -> Presigner:
+        readable = ReadableBuckets.of(namespace, self._delivery.assets_bucket)
+        return Presigner(self._delivery.buckets, readable, self._delivery.presign_s)
+
+    async def _block(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._services.pool, work)
+
+
+def _group_equal(queries: Sequence[BatchQuery], *, dedupe: bool) -> list[list[int]]:
+    """Return the indexes of equal queries together, in order of first appearance."""
+    if not dedupe:
+        return [[index] for index in range(len(queries))]
+    groups: dict[bytes, list[int]] = {}
+    for index, query in enumerate(queries):
+        key = orjson.dumps([query.inputs, query.filters], option=orjson.OPT_SORT_KEYS)
+        groups.setdefault(key, []).append(index)
+    return list(groups.values())
+
+
+def _copies(result: JsonObject, indexes: Sequence[int]) -> list[JsonObject]:
+    """Return the result for each of the equal queries: the first ran, the others reuse it."""
+    first, *others = indexes
+    copies = [{**result, "index": first}]
+    for index in others:
+        execution_id = new_id("exec")
+        copies.append(
+            {**result, "index": index, "execution_id": execution_id, "duplicate_of": first}
+        )
+    return copies
+
+
+def _timed_out(call: Call, index: int) -> JsonObject:
+    error = DeadlineError("the batch's time ran out before this query was done")
+    return {**failed_result(error, snapshots=call.snapshots), "index": index}
+
+
+def _abandon_searches(prepared: Sequence[PreparedQuery | TrawlError]) -> None:
+    """Cancel searches that were begun for queries that never had their turn."""
+    for query in prepared:
+        for _, future in query.run.searched if isinstance(query, PreparedQuery) else ():
+            future.cancel()
+
+
+def _first_rows(rows: Sequence[Row], *, limit: int) -> tuple[Sequence[Row], JsonObject]:
+    return rows[:limit], {}
+
+
+def _page(rows: Sequence[Row], *, asked: Pagination) -> tuple[Sequence[Row], JsonObject]:
+    page, body = page_rows(rows, asked)
+    return page, {"pagination": body}
+
+
+def _page_size(asked: Pagination) -> int:
+    return asked.page_size if asked.method == "offset" else asked.limit
+
+
+def _pagination(request: ExecuteRequest, plan: CompiledPlan) -> Pagination:
+    """Return the pagination asked for; by default a cursor of as many as a search keeps."""
+    if request.pagination is not None:
+        return request.pagination
+    declared = [stage.node.parameters.get("final_top_k") for stage in plan.stages]
+    sizes = [size for size in declared if isinstance(size, int)]
+    size = request.limit or request.settings.limit or (sizes[-1] if sizes else DEFAULT_LIMIT)
+    return CursorPagination(limit=min(size, 500))
+
+
+def _stop_time(settings: Settings, deadline: Deadline) -> Deadline:
+    """Return when the queries must have ended, so that the answer is out by the deadline."""
+    if settings.deadline_ms is None:
+        return deadline
+    asked = settings.deadline_ms / 1000
+    return deadline.earlier(asked - min(_ANSWER_SECONDS, asked * _ANSWER_SHARE))
+
+
+def _is_raised(error: Exception) -> bool:
+    """Say whether a single execution's error is no result: the caller's fault, or a defect."""
+    return not isinstance(error, TrawlError) or error.blame == "caller"

@@ -1,0 +1,346 @@
+"""The stage context at work: what a stage asks for, answered from snapshots, pools and caches."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import numpy as np
+
+from core.deadline import Deadline
+from core.errors import MediaError, NotFoundError, StageError
+from core.filtering.conditions import Filter, filter_key
+from core.filtering.paths import MISSING, assign
+from core.media.extractors import find_extractor
+from core.models.features import index_name
+from core.ports.media import Extraction
+from core.runtime.environment import Environment, require_pinned
+from core.runtime.searching import (
+    PreparedSearch,
+    count_values,
+    find_by_field,
+    scan_snapshots,
+)
+from core.stage import (
+    Evidence,
+    Hit,
+    QueryChunk,
+    Row,
+    Rows,
+    SearchAnswer,
+    SearchRequest,
+    Source,
+    StageReport,
+)
+from core.storage.snapshot import Ref
+from core.types import Float32, JsonObject, JsonValue, ReadOnlyObject, UInt8, VectorSpec
+
+T = TypeVar("T")
+S = TypeVar("S")
+
+# More rows than this are read in a thread, so that the loop keeps its deadlines.
+_INLINE_ROWS = 256
+
+# Runs a retriever of the namespace (by id or name) or inline stages, within a stage's query.
+NestedRun = Callable[["StageRun", str | JsonObject, ReadOnlyObject], Awaitable[Rows]]
+
+
+@dataclass(slots=True)
+class QueryRun:
+    """One query's state while it runs. `searched` holds searches begun before its turn came."""
+
+    environment: Environment
+    collection_ids: tuple[str, ...]
+    inputs: ReadOnlyObject
+    scope: JsonObject
+    filter: Filter | None
+    max_chunks: int | None
+    deadline: Deadline
+    depth: int = 0
+    searched: "list[tuple[SearchRequest, asyncio.Future[Sequence[SearchAnswer]]]]" = field(
+        default_factory=list
+    )
+
+
+@dataclass(slots=True)
+class StageRun:
+    """The `StageContext` of one stage of one query: see there for what each method promises."""
+
+    query: QueryRun
+    filter: Filter | None
+    hints: Mapping[str, JsonValue]
+    is_first: bool
+    report: StageReport
+    run_nested: NestedRun
+
+    @property
+    def inputs(self) -> ReadOnlyObject:
+        """The query's inputs."""
+        return self.query.inputs
+
+    @property
+    def scope(self) -> ReadOnlyObject:
+        """The template scope."""
+        return self.query.scope
+
+    @property
+    def collection_ids(self) -> tuple[str, ...]:
+        """The retriever's collections."""
+        return self.query.collection_ids
+
+    @property
+    def max_chunks(self) -> int | None:
+        """The request's bound on chunks."""
+        return self.query.max_chunks
+
+    @property
+    def deadline(self) -> Deadline:
+        """When this query must end."""
+        return self.query.deadline
+
+    def resolve_collections(self, names: Sequence[str]) -> tuple[str, ...]:
+        """Turn ids or names of this retriever's collections into ids."""
+        found = require_pinned(self.query.environment, names)
+        for name, collection_id in zip(names, found, strict=True):
+            if collection_id not in self.query.collection_ids:
+                raise NotFoundError("collection of this retriever", name)
+        return found
+
+    def feature_spec(self, feature_uri: str) -> VectorSpec | None:
+        """Return a feature's dimension and metric."""
+        return self.query.environment.feature_spec(self.query.collection_ids, feature_uri)
+
+    async def search(self, request: SearchRequest) -> SearchAnswer:
+        """Search, merged with whatever else is in flight on the same index."""
+        answers = await (self._begun(request) or begin_search(self.query, request))
+        hits = tuple(answer.hits[0][: request.k] for answer in answers)
+        best = [answer.evidence for answer in answers]
+        return SearchAnswer(hits, _evidence_of_one_media(best))
+
+    async def scan(
+        self, collection_ids: Sequence[str], filter_: Filter | None, limit: int
+    ) -> tuple[list[Row], int]:
+        """Return the first passing documents by id, and how many pass."""
+        snapshots = self.query.environment.pin(collection_ids)
+        found, passing = await self._run(lambda: scan_snapshots(snapshots, filter_, limit))
+        return await self._load(found), passing
+
+    async def load(self, hits: Sequence[Hit]) -> list[Row]:
+        """Turn hits into rows."""
+        return await self._load([(hit.document_id, hit.source) for hit in hits])
+
+    async def hydrate(self, rows: Rows) -> list[Row]:
+        """Return the rows with every stored field."""
+        environment = self.query.environment
+        return await self._map(lambda row: hydrate_row(environment, row), rows)
+
+    async def facets(
+        self, collection_ids: Sequence[str], filter_: Filter | None, field_path: str
+    ) -> list[tuple[JsonValue, int]]:
+        """Count a field's values among the passing documents."""
+        snapshots = self.query.environment.pin(collection_ids)
+        return await self._run(lambda: count_values(snapshots, filter_, field_path))
+
+    async def lookup(
+        self, collection: str, field_path: str, values: Sequence[JsonValue]
+    ) -> dict[int, Row]:
+        """Find one document for each value, in any collection of the namespace."""
+        environment = self.query.environment
+
+        def find() -> dict[int, Row]:
+            (snapshot,) = environment.pin([collection])
+            if field_path == "document_id":
+                found = _find_ids(snapshot.collection_id, snapshot.find, values)
+            else:
+                found = find_by_field(snapshot, field_path, values)
+            return {at: load_row(environment, *item, columns=None) for at, item in found.items()}
+
+        return await self._run(find)
+
+    async def stored_vector(
+        self, collection: str, document_id: str, feature_uri: str
+    ) -> Float32 | UInt8:
+        """Return one document's vector."""
+        environment = self.query.environment
+
+        def find() -> Float32 | UInt8:
+            (snapshot,) = environment.pin([collection])
+            ref = snapshot.find(document_id)
+            if ref is None:
+                raise NotFoundError("document", f"{document_id} in {collection}")
+            vector = snapshot.vector(ref, index_name(feature_uri))
+            if vector is None:
+                raise NotFoundError("vector", f"{index_name(feature_uri)} of {document_id}")
+            return vector
+
+        return await self._run(find)
+
+    async def vectors_of(self, rows: Rows, feature_uri: str) -> list[Float32 | UInt8 | None]:
+        """Return each row's stored vector."""
+        environment, name = self.query.environment, index_name(feature_uri)
+
+        def find(row: Row) -> Float32 | UInt8 | None:
+            if row.source is None:
+                return None
+            snapshot = environment.pinned(row.source.collection_id)
+            return snapshot.vector(Ref(row.source.part, row.source.row), name)
+
+        return await self._map(find, rows)
+
+    async def extract(
+        self, feature_uri: str, content: str, *, max_chunks: int, params: ReadOnlyObject
+    ) -> list[QueryChunk]:
+        """Fetch a content reference and extract its chunks, in a thread and a child process."""
+        info = find_extractor(feature_uri)
+        services, deadline = self.query.environment.services, self.deadline
+        read_object = services.read_object(self.query.environment.namespace)
+
+        def fetch_and_extract() -> Extraction:
+            media = services.fetcher.fetch(content, deadline=deadline, read_object=read_object)
+            return services.extractor.extract(
+                info.name,
+                media.data,
+                deadline=deadline,
+                params=params,
+                max_chunks=max_chunks,
+                as_query=True,
+                declared_type=media.declared_type,
+            )
+
+        extraction = await self._run(fetch_and_extract)
+        self._note(extraction)
+        return [
+            QueryChunk(
+                chunk.vector,
+                chunk.place.start_ms if chunk.place else None,
+                chunk.place.end_ms if chunk.place else None,
+                chunk.place.box if chunk.place else None,
+            )
+            for chunk in extraction.chunks
+        ]
+
+    async def embed_text(self, feature_uri: str, text: str) -> Float32:
+        """Refuse: no extractor of this version embeds text."""
+        raise StageError(
+            f"{feature_uri} has no text extractor, so a text query cannot be embedded: "
+            "send a vector (input_mode: vector) or content (input_mode: content)"
+        )
+
+    async def run_retriever(self, retriever: str, inputs: ReadOnlyObject) -> Rows:
+        """Run another retriever within this query's time."""
+        return await self.run_nested(self, retriever, inputs)
+
+    async def run_stages(self, config: JsonObject, inputs: ReadOnlyObject) -> Rows:
+        """Run inline stages within this query's time."""
+        return await self.run_nested(self, config, inputs)
+
+    def _begun(self, request: SearchRequest) -> "asyncio.Future[Sequence[SearchAnswer]] | None":
+        for earlier, future in self.query.searched:
+            if _same_search(earlier, request) and not future.cancelled():
+                return future
+        return None
+
+    def _note(self, extraction: Extraction) -> None:
+        if not extraction.chunks and not extraction.warnings:
+            raise MediaError("nothing could be extracted from the file")
+        for warning in extraction.warnings:
+            entry = {"code": warning.code, "message": warning.message}
+            self.report.incomplete.append(entry)
+        self.report.metadata["media"] = {
+            "content_type": extraction.media.content_type,
+            "size_bytes": extraction.media.size_bytes,
+            "sha256": extraction.media.sha256,
+        }
+
+    async def _load(self, found: Sequence[tuple[str, Source]]) -> list[Row]:
+        columns = self.hints.get("columns")
+        environment = self.query.environment
+        return await self._map(lambda item: load_row(environment, *item, columns=columns), found)
+
+    async def _map(self, convert: Callable[[S], T], items: Sequence[S]) -> list[T]:
+        if len(items) <= _INLINE_ROWS:
+            return [convert(item) for item in items]
+        return await self._run(lambda: [convert(item) for item in items])
+
+    async def _run(self, work: Callable[[], T]) -> T:
+        """Run blocking work in the pool. Cancelled, it goes on until its own deadline."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self.query.environment.services.pool, work)
+
+
+def begin_search(
+    query: QueryRun, request: SearchRequest
+) -> "asyncio.Future[Sequence[SearchAnswer]]":
+    """Start a search, to be merged with others of the same index; one answer per vector.
+
+    A vector of the wrong dimension is refused here, before it could spoil a merged call.
+    """
+    environment = query.environment
+    environment.feature_spec(request.collection_ids, request.feature_uri)
+    snapshots = environment.pin(request.collection_ids)
+    prepared = PreparedSearch(
+        snapshots, index_name(request.feature_uri), request.filter, request.within
+    )
+    return environment.services.searches.submit(
+        prepared, request.vectors, request.k, query.deadline
+    )
+
+
+def load_row(
+    environment: Environment, document_id: str, source: Source, *, columns: JsonValue
+) -> Row:
+    """Read a document's row: all of its fields, or only `columns` (dot paths) if they are named
+    and stand in columns already."""
+    identity = {"document_id": document_id, "collection_id": source.collection_id}
+    segment = environment.pinned(source.collection_id).parts[source.part].segment
+    if columns is not None:
+        held = [(path, segment.held_column(path)) for path in columns]
+        ready = [(path, column) for path, column in held if column is not None]
+        if len(ready) == len(held):
+            partial: JsonObject = {}
+            for path, column in ready:
+                value = column.values[column.codes[source.row]]
+                if value is not MISSING:
+                    partial = assign(partial, path, value)
+            return Row(document_id, {**partial, **identity}, source, partial=True)
+    return Row(document_id, {**segment.payload(source.row), **identity}, source)
+
+
+def hydrate_row(environment: Environment, row: Row) -> Row:
+    """Return the row with every stored field under what stages wrote."""
+    if not row.partial or row.source is None:
+        return row
+    segment = environment.pinned(row.source.collection_id).parts[row.source.part].segment
+    return Row(row.document_id, {**segment.payload(row.source.row), **row.fields}, row.source)
+
+
+def _same_search(left: SearchRequest, right: SearchRequest) -> bool:
+    return (
+        left.feature_uri == right.feature_uri
+        and left.k == right.k
+        and left.collection_ids == right.collection_ids
+        and left.within == right.within
+        and filter_key(left.filter) == filter_key(right.filter)
+        and np.array_equal(left.vectors, right.vectors)
+    )
+
+
+def _evidence_of_one_media(parts: Sequence[Evidence]) -> Evidence:
+    """Combine the chunks of one query: each is compared with the same rows, counted once."""
+    scores = [part.best_score for part in parts if part.best_score is not None]
+    return Evidence(
+        compared=max((part.compared for part in parts), default=0),
+        best_score=max(scores, default=None),
+        exact=all(part.exact for part in parts),
+    )
+
+
+def _find_ids(
+    collection_id: str, find: "Callable[[str], Ref | None]", values: Iterable[JsonValue]
+) -> dict[int, tuple[str, Source]]:
+    found: dict[int, tuple[str, Source]] = {}
+    for position, value in enumerate(values):
+        ref = find(value) if isinstance(value, str) else None
+        if ref is not None and isinstance(value, str):
+            found[position] = (value, Source(collection_id, ref.part, ref.row))
+    return found

@@ -1,0 +1,152 @@
+"""What all queries of one call share: pinned snapshots, and the services that stages reach."""
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from typing import Protocol
+
+from core.errors import InvalidRequestError, NotFoundError, Problem
+from core.models.features import index_name
+from core.models.namespaces import Namespace
+from core.plan.compile import CompiledPlan
+from core.ports.media import MediaExtractor, MediaFetcher, ReadObject
+from core.ports.vectors import VectorSearch
+from core.runtime.coalescer import Coalescer
+from core.runtime.searching import PreparedSearch, search_snapshots
+from core.stage import SearchAnswer
+from core.storage.collections import CollectionStore
+from core.storage.snapshot import Snapshot
+from core.types import Float32, JsonObject, UInt8, VectorSpec
+
+
+class PinnableCollection(Protocol):
+    """The part of a collection that executions look at."""
+
+    @property
+    def collection_id(self) -> str:
+        """Its id."""
+        ...
+
+    @property
+    def collection_name(self) -> str:
+        """Its name, unique in the namespace."""
+        ...
+
+
+class CollectionFinder(Protocol):
+    """Finds a namespace's collections, by id or name."""
+
+    def find(self, namespace_id: str, reference: str) -> PinnableCollection:
+        """Return the collection; `NotFoundError` if the namespace has none of that id or name."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What one process has for executions; made once, by the composition root.
+
+    `pool` runs what blocks: searches, reads, fetches, extraction. Everything that runs there
+    keeps its own deadline.
+    """
+
+    store: CollectionStore
+    collections: CollectionFinder
+    vectors: VectorSearch
+    extractor: MediaExtractor
+    fetcher: MediaFetcher
+    read_object: Callable[[Namespace], ReadObject]  # what a namespace's queries may read
+    pool: Executor
+    searches: Coalescer[PreparedSearch, SearchAnswer]
+
+
+def merged_searches(
+    vectors: VectorSearch, pool: Executor
+) -> Coalescer[PreparedSearch, SearchAnswer]:
+    """Return the process's coalescer over an engine."""
+
+    def search(
+        prepared: PreparedSearch, queries: Float32 | UInt8, k: int, stop: Callable[[], bool]
+    ) -> list[SearchAnswer]:
+        return search_snapshots(vectors, prepared, queries, k, stop)
+
+    return Coalescer(search, pool)
+
+
+# Loads the plan of a retriever of the namespace (by id or name), or compiles an inline one.
+LoadPlan = Callable[[str | JsonObject], CompiledPlan]
+
+
+class Environment:
+    """One call's view of a namespace. Each collection is pinned once: every query sees the same
+    version, however long the call takes. Thread-safe."""
+
+    def __init__(self, services: Services, namespace: Namespace, load_plan: LoadPlan) -> None:
+        self.services = services
+        self.namespace = namespace
+        self.load_plan = load_plan
+        self._lock = threading.RLock()
+        self._ids: dict[str, str] = {}  # id or name -> id
+        self._snapshots: dict[str, Snapshot] = {}
+
+    def pin(self, references: Sequence[str]) -> tuple[Snapshot, ...]:
+        """Return the pinned snapshots of collections, by id or name; blocks at first use.
+
+        Raises `NotFoundError` for a collection that the namespace does not have.
+        """
+        return tuple(self._pin(reference) for reference in references)
+
+    def pinned(self, collection_id: str) -> Snapshot:
+        """Return the snapshot of a collection that is pinned already."""
+        return self._snapshots[collection_id]
+
+    def pinned_id(self, reference: str) -> str | None:
+        """Return the id of an already pinned collection, by id or name."""
+        return self._ids.get(reference)
+
+    @property
+    def versions(self) -> dict[str, int]:
+        """The version of every collection that was pinned so far."""
+        return {name: s.version for name, s in sorted(self._snapshots.items())}
+
+    def feature_spec(self, collection_ids: Sequence[str], feature_uri: str) -> VectorSpec | None:
+        """Return what a feature's vectors look like in pinned collections, None before any.
+
+        Raises `InvalidRequestError` naming the known ones if collections have vectors but none
+        of this name.
+        """
+        name = index_name(feature_uri)
+        known: set[str] = set()
+        for collection_id in collection_ids:
+            specs = self.pinned(collection_id).specs
+            if name in specs:
+                return specs[name]
+            known.update(specs)
+        if not known:
+            return None
+        message = f"no vector {name!r} in these collections; they have {', '.join(sorted(known))}"
+        problem = Problem("feature_uri", message, "unknown_vector", sorted(known))
+        raise InvalidRequestError(message, [problem])
+
+    def _pin(self, reference: str) -> Snapshot:
+        with self._lock:
+            if reference not in self._ids:
+                found = self.services.collections.find(self.namespace.namespace_id, reference)
+                identifier = found.collection_id
+                if identifier not in self._snapshots:
+                    snapshot = self.services.store.snapshot(self.namespace.namespace_id, identifier)
+                    self._snapshots[identifier] = snapshot
+                self._ids |= dict.fromkeys((reference, identifier), identifier)
+                self._ids.setdefault(found.collection_name, identifier)
+            return self._snapshots[self._ids[reference]]
+
+
+def require_pinned(environment: Environment, references: Sequence[str]) -> tuple[str, ...]:
+    """Return the ids of collections that are pinned already; `NotFoundError` for another."""
+    found = []
+    for reference in references:
+        collection_id = environment.pinned_id(reference)
+        if collection_id is None:
+            raise NotFoundError("collection of this retriever", reference)
+        found.append(collection_id)
+    return tuple(found)

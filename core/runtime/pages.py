@@ -1,0 +1,81 @@
+"""Pages of one execution's rows, by the contract's four methods."""
+
+import base64
+import binascii
+from collections.abc import Sequence
+
+import orjson
+
+from core.errors import InvalidRequestError, Problem
+from core.models.execution import (
+    CursorPagination,
+    KeysetPagination,
+    OffsetPagination,
+    Pagination,
+    ScrollPagination,
+)
+from core.stage import Row
+from core.types import JsonObject
+
+
+def page_rows(rows: Sequence[Row], asked: Pagination) -> tuple[Sequence[Row], JsonObject]:
+    """Return one page of the rows and the contract's `pagination` object for it.
+
+    Every call runs the pipeline again on its own snapshot: a cursor is a position in the result,
+    not a frozen copy of it. Raises `InvalidRequestError` for a cursor that is none of ours.
+    """
+    match asked:
+        case OffsetPagination():
+            size, start = asked.page_size, (asked.page_number - 1) * asked.page_size
+            body: JsonObject = {"page_number": asked.page_number, "page_size": size}
+        case CursorPagination():
+            size, start = asked.limit, _read_position(asked.cursor, "pagination.cursor")
+            body = {"limit": size}
+        case ScrollPagination():
+            size, start = asked.limit, _read_position(asked.scroll_id, "pagination.scroll_id")
+            body = {"limit": size}
+        case KeysetPagination():
+            size, start = asked.limit, _position_after(rows, asked.after)
+            body = {"limit": size}
+    page = rows[start : start + size]
+    end = start + len(page)
+    more = end < len(rows)
+    body |= {"method": asked.method, "returned": len(page), "total": len(rows), "has_next": more}
+    if isinstance(asked, CursorPagination):
+        body["cursor"] = _write_position(end) if more else None
+    elif isinstance(asked, ScrollPagination):
+        body["scroll_id"] = _write_position(end) if more else None
+    elif isinstance(asked, KeysetPagination):
+        body["after"] = _key_of(page[-1]) if more and page else None
+    return page, body
+
+
+def _write_position(offset: int) -> str:
+    return base64.urlsafe_b64encode(orjson.dumps({"offset": offset})).decode()
+
+
+def _read_position(token: str | None, path: str) -> int:
+    if token is None:
+        return 0
+    try:
+        offset = orjson.loads(base64.urlsafe_b64decode(token))["offset"]
+        if isinstance(offset, int) and not isinstance(offset, bool) and offset >= 0:
+            return offset
+    except (binascii.Error, ValueError, KeyError, TypeError):
+        pass
+    problem = Problem(path, "not a position that an earlier answer gave", "invalid_cursor")
+    raise InvalidRequestError(problem.message, [problem])
+
+
+def _key_of(row: Row) -> JsonObject:
+    return {"score": row.fields.get("score"), "document_id": row.document_id}
+
+
+def _position_after(rows: Sequence[Row], after: JsonObject | None) -> int:
+    if after is None:
+        return 0
+    for position, row in enumerate(rows):
+        if row.document_id == after.get("document_id"):
+            return position + 1
+    problem = Problem("pagination.after", "names no document of this result", "invalid_cursor")
+    raise InvalidRequestError(problem.message, [problem])

@@ -1,0 +1,225 @@
+"""Searches over pinned snapshots: masks from filters, one engine call a part, parts merged.
+
+Everything here blocks and runs in a thread.
+"""
+
+import heapq
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from core.filtering.conditions import Filter, filter_key
+from core.ports.vectors import TopK, VectorSearch
+from core.search.masks import mask_for
+from core.stage import Evidence, Hit, SearchAnswer, Source
+from core.storage.snapshot import Part, Snapshot
+from core.types import Float32, JsonValue, Mask, UInt8
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PreparedSearch:
+    """What searches must share to be merged: one index of the same snapshots, the same rows.
+
+    Two are equal, and hash alike, if they search the same versions under equal filters.
+    """
+
+    snapshots: tuple[Snapshot, ...]
+    index: str
+    filter: Filter | None = None
+    within: tuple[Source, ...] | None = None
+    key: tuple[object, ...] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        pins = tuple((s.namespace_id, s.collection_id, s.version) for s in self.snapshots)
+        key = (pins, self.index, filter_key(self.filter), self.within)
+        object.__setattr__(self, "key", key)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, PreparedSearch) and self.key == other.key
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+
+def search_snapshots(
+    engine: VectorSearch,
+    prepared: PreparedSearch,
+    vectors: "Float32 | UInt8",
+    k: int,
+    stop: Callable[[], bool],
+) -> list[SearchAnswer]:
+    """Return an answer for each row of `vectors`: the k best live, passing documents of all."""
+    found = [
+        _PartHits(snapshot, number, part, top)
+        for snapshot, number, part, top in _search_parts(engine, prepared, vectors, k, stop)
+    ]
+    return [_merge(found, query, k) for query in range(len(vectors))]
+
+
+def scan_snapshots(
+    snapshots: Sequence[Snapshot], filter_: Filter | None, limit: int
+) -> tuple[list[tuple[str, Source]], int]:
+    """Return the first `limit` passing documents by id, and how many pass in all."""
+    runs: list[list[tuple[str, Source]]] = []
+    passing = 0
+    for snapshot, number, part in _parts(snapshots):
+        mask = row_mask(part, filter_)
+        passing += part.segment.count if mask is None else int(np.count_nonzero(mask))
+        rows = range(part.segment.count) if mask is None else np.flatnonzero(mask)
+        runs.append(
+            [
+                (part.segment.ids[int(row)], Source(snapshot.collection_id, number, int(row)))
+                for row in rows[:limit]
+            ]
+        )
+    merged = heapq.merge(*runs, key=lambda item: (item[0], item[1].collection_id))
+    return [item for item, _ in zip(merged, range(limit), strict=False)], passing
+
+
+def count_values(
+    snapshots: Sequence[Snapshot], filter_: Filter | None, path: str
+) -> list[tuple[JsonValue, int]]:
+    """Count each distinct scalar of a field among passing documents; an array counts each of its
+    elements once. Unordered."""
+    totals: dict[tuple[type, JsonValue], int] = {}
+    for _, _, part in _parts(snapshots):
+        column = part.segment.column(path)
+        mask = row_mask(part, filter_)
+        codes = column.codes if mask is None else column.codes[mask]
+        counts = np.bincount(codes, minlength=len(column.values))
+        for value, count in zip(column.values, counts.tolist(), strict=True):
+            for scalar in _scalars(value) if count else ():
+                totals[scalar] = totals.get(scalar, 0) + count
+    return [(value, count) for (_, value), count in totals.items()]
+
+
+def find_by_field(
+    snapshot: Snapshot, path: str, values: Sequence[JsonValue]
+) -> dict[int, tuple[str, Source]]:
+    """For each of `values`, by position, the first document (by id) whose field equals it."""
+    wanted: dict[tuple[type, JsonValue], list[int]] = {}
+    for position, value in enumerate(values):
+        for scalar in _scalars(value):
+            wanted.setdefault(scalar, []).append(position)
+    found: dict[int, tuple[str, Source]] = {}
+    for _, number, part in _parts([snapshot]):
+        for position, row in _first_rows(part, path, wanted).items():
+            candidate = (part.segment.ids[row], Source(snapshot.collection_id, number, row))
+            if position not in found or candidate[0] < found[position][0]:
+                found[position] = candidate
+    return found
+
+
+def row_mask(part: Part, filter_: Filter | None) -> Mask | None:
+    """Return which rows of a part are live and pass, None for all of them."""
+    if filter_ is None:
+        return part.live
+    mask: Mask = mask_for(filter_, part.segment.column, part.segment.count)
+    return mask if part.live is None else mask & part.live
+
+
+@dataclass(frozen=True, slots=True)
+class _PartHits:
+    snapshot: Snapshot
+    number: int
+    part: Part
+    top: TopK  # rows are the segment's
+
+    def hits(self, query: int) -> list[Hit]:
+        """Return the hits of one query in this part, best first."""
+        rows, scores = self.top.rows[query].tolist(), self.top.scores[query].tolist()
+        ids, collection = self.part.segment.ids, self.snapshot.collection_id
+        return [
+            Hit(ids[row], Source(collection, self.number, row), score)
+            for row, score in zip(rows, scores, strict=True)
+            if row >= 0
+        ]
+
+
+def _search_parts(
+    engine: VectorSearch,
+    prepared: PreparedSearch,
+    vectors: "Float32 | UInt8",
+    k: int,
+    stop: Callable[[], bool],
+) -> Iterator[tuple[Snapshot, int, Part, TopK]]:
+    for snapshot, number, part in _parts(prepared.snapshots):
+        stored = part.segment.vectors.get(prepared.index)
+        if stored is None:
+            continue
+        mask = _within_mask(row_mask(part, prepared.filter), prepared, snapshot, number, part)
+        vector_mask = None if mask is None else mask[stored.rows]
+        top = engine.search(stored.block, vectors, k, vector_mask, stop=stop)
+        # A place without a hit (-1) stays one: it must not wrap around to the last row.
+        rows = stored.rows[top.rows].astype(np.int64) if len(stored.rows) else top.rows
+        rows[top.rows < 0] = -1
+        yield snapshot, number, part, TopK(rows, top.scores, top.exact, top.compared)
+
+
+def _within_mask(
+    mask: Mask | None, prepared: PreparedSearch, snapshot: Snapshot, number: int, part: Part
+) -> Mask | None:
+    if prepared.within is None:
+        return mask
+    rows = [
+        source.row
+        for source in prepared.within
+        if source.collection_id == snapshot.collection_id and source.part == number
+    ]
+    chosen = np.zeros(part.segment.count, np.bool_)
+    chosen[rows] = True
+    return chosen if mask is None else chosen & mask
+
+
+def _merge(found: Sequence[_PartHits], query: int, k: int) -> SearchAnswer:
+    runs = [part.hits(query) for part in found]
+    if len(runs) == 1:
+        hits = runs[0]
+    else:
+        hits = sorted((hit for run in runs for hit in run), key=_rank)[:k]
+    return SearchAnswer(
+        hits=(tuple(hits),),
+        evidence=Evidence(
+            compared=sum(part.top.compared for part in found),
+            best_score=hits[0].score if hits else None,
+            exact=all(bool(part.top.exact[query]) for part in found),
+        ),
+    )
+
+
+def _rank(hit: Hit) -> tuple[float, str, str]:
+    return (-hit.score, hit.document_id, hit.source.collection_id)
+
+
+def _parts(snapshots: Sequence[Snapshot]) -> Iterator[tuple[Snapshot, int, Part]]:
+    for snapshot in snapshots:
+        for number, part in enumerate(snapshot.parts):
+            if part.segment.count:
+                yield snapshot, number, part
+
+
+def _scalars(value: JsonValue) -> set[tuple[type, JsonValue]]:
+    """Return a value's scalars, each with a class that keeps True and 1 apart and 1 and 1.0 not."""
+    items = value if isinstance(value, list) else [value]
+    return {
+        (float if isinstance(item, int) and not isinstance(item, bool) else type(item), item)
+        for item in items
+        if isinstance(item, str | int | float | bool)
+    }
+
+
+def _first_rows(
+    part: Part, path: str, wanted: Mapping[tuple[type, JsonValue], list[int]]
+) -> dict[int, int]:
+    column = part.segment.column(path)
+    live = np.ones(part.segment.count, np.bool_) if part.live is None else part.live
+    first: dict[int, int] = {}
+    for code, value in enumerate(column.values):
+        positions = [p for scalar in _scalars(value) for p in wanted.get(scalar, ())]
+        if not positions:
+            continue
+        rows = np.flatnonzero((column.codes == code) & live)
+        for position in positions if len(rows) else ():
+            first[position] = min(first.get(position, int(rows[0])), int(rows[0]))
+    return first
