@@ -2,7 +2,7 @@
 
 from typing import Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from core.models.base import RequestModel
 
@@ -63,11 +63,6 @@ class QueryInput(RequestModel):
 
     @model_validator(mode="after")
     def _check_mode(self) -> Self:
-        if self.input_mode == "multi_content":
-            raise ValueError(
-                "multi_content needs an index that embeds several inputs as one, and none here "
-                "does: list one search per input instead"
-            )
         allowed = _MODE_FIELDS[self.input_mode]
         wrong = sorted(self.model_fields_set - allowed - {"input_mode"})
         if wrong:
@@ -75,14 +70,34 @@ class QueryInput(RequestModel):
                 f"input_mode {self.input_mode!r} takes {', '.join(sorted(allowed))}; "
                 f"not {', '.join(wrong)}"
             )
-        if self.embedding_task not in (None, "retrieval_query", "none"):
-            raise ValueError(
-                f"embedding_task {self.embedding_task!r} is not supported: query text is embedded "
-                "as it is ('none'), or with the model's own query form ('retrieval_query')"
-            )
-        if self.content is not None and self.content.keys() not in ({"url"}, {"base64"}):
-            raise ValueError("content takes exactly one of url and base64")
         return self
+
+    @field_validator("input_mode")
+    @classmethod
+    def _refuse_joint(cls, mode: InputMode) -> InputMode:
+        if mode == "multi_content":
+            raise ValueError(
+                "multi_content needs an index that embeds several inputs as one, and none here "
+                "does: list one search per input instead"
+            )
+        return mode
+
+    @field_validator("embedding_task")
+    @classmethod
+    def _check_task(cls, task: str | None) -> str | None:
+        if task not in (None, "retrieval_query", "none"):
+            raise ValueError(
+                f"{task!r} is not supported: query text is embedded as it is ('none'), or in the "
+                "model's own query form ('retrieval_query')"
+            )
+        return task
+
+    @field_validator("content")
+    @classmethod
+    def _check_content(cls, content: dict[str, str] | None) -> dict[str, str] | None:
+        if content is not None and content.keys() not in ({"url"}, {"base64"}):
+            raise ValueError("takes exactly one of url and base64")
+        return content
 
 
 class QueryPreprocessing(RequestModel):
@@ -94,7 +109,10 @@ class QueryPreprocessing(RequestModel):
     aggregation: Literal["rrf", "max", "avg"] = "rrf"
     dedup_field: str | None = Field(None, description="Keep the best document of each value.")
 
-    _nulls = model_validator(mode="before")(without_nulls)
+    @model_validator(mode="before")
+    @classmethod
+    def _read_nulls(cls, raw: Any) -> Any:
+        return without_nulls(raw)
 
 
 class SearchEntry(RequestModel):
@@ -125,11 +143,12 @@ class SearchEntry(RequestModel):
             entry["query"] = {"input_mode": "vector", "value": entry.pop("vector")}
         return entry
 
-    @model_validator(mode="after")
-    def _refuse_lexical(self) -> Self:
-        if self.lexical:
+    @field_validator("lexical")
+    @classmethod
+    def _refuse_lexical(cls, lexical: bool) -> bool:
+        if lexical:
             raise ValueError("lexical search is not available in this version")
-        return self
+        return lexical
 
 
 class SearchGrouping(RequestModel):

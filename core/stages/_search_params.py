@@ -4,7 +4,6 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from core.errors import FilterError
 from core.filtering.conditions import parse_filter
 from core.models.queries import (
     FacetRequest,
@@ -19,17 +18,21 @@ from core.stage import StageParams
 class FeatureSearchParams(StageParams):
     """Search by vectors, text, content or a stored document; without searches, by filter alone."""
 
-    searches: list[SearchEntry] = Field(default_factory=list, max_length=10)
+    searches: list[SearchEntry] = Field(
+        default_factory=list, max_length=10, description="What to search; none to filter alone."
+    )
     final_top_k: int = Field(25, ge=1, le=5000, description="Documents to return after fusion.")
-    fusion: Literal["rrf", "dbsf", "weighted", "max"] = "rrf"
-    learning_config: None = None
+    fusion: Literal["rrf", "dbsf", "weighted", "max"] = Field(
+        "rrf", description="How several searches' results become one order."
+    )
+    learning_config: None = Field(None, description="Not available: nothing learns here.")
     query_preprocessing: QueryPreprocessing | None = Field(None, description="For all searches.")
     auto_preprocess: bool = Field(
         True, description="Cut video, audio and PDF queries into chunks without being asked."
     )
     collection_identifiers: list[str] | None = Field(None, description="Ids or names.")
     facets: list[FacetRequest] | None = Field(None, description="Fields whose values to count.")
-    group_by: SearchGrouping | None = None
+    group_by: SearchGrouping | None = Field(None, description="Group documents by a field.")
     hard_timeout_ms: int | None = Field(
         None, ge=1, description="The stage ends then with what it has, and says what it lacks."
     )
@@ -63,12 +66,8 @@ class FeatureSearchParams(StageParams):
     @model_validator(mode="after")
     def _check_filters(self) -> Self:
         for n, entry in enumerate(self.searches):
-            if entry.filters is None:
-                continue
-            try:
+            if entry.filters is not None:
                 parse_filter(entry.filters, f"searches.{n}.filters")
-            except FilterError as error:
-                raise ValueError(error.message) from None
         return self
 
     def preparation_of(self, entry: SearchEntry) -> QueryPreprocessing | None:

@@ -1,6 +1,5 @@
 """feature_search: nearest neighbours of one or several queries, fused into one ranking."""
 
-import asyncio
 from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -21,6 +20,7 @@ from core.stage import (
     Traits,
     fields_of,
 )
+from core.stages._concurrency import run_together
 from core.stages._facets import count_facets
 from core.stages._search_legs import Leg, known_requests, rows_wanted, search_leg
 from core.stages._search_params import FeatureSearchParams
@@ -66,28 +66,13 @@ async def run(params: FeatureSearchParams, rows: Rows, ctx: StageContext) -> Row
 async def _finish(
     params: FeatureSearchParams, work: Sequence[Coroutine[Any, Any, T]], ctx: StageContext
 ) -> dict[int, T]:
-    """Run everything at once; return the results by position, of all that ended in time.
-
-    The first error cancels the others. Nothing still runs when this returns or raises.
-    """
-    if len(work) == 1 and params.hard_timeout_ms is None:
-        return {0: await work[0]}
-    tasks = [asyncio.ensure_future(part) for part in work]
+    """Run everything at once; return the results by position, of all that ended in time."""
     timeout_ms = params.hard_timeout_ms
-    try:
-        async with asyncio.timeout(None if timeout_ms is None else timeout_ms / 1000) as limit:
-            await asyncio.gather(*tasks)
-    except TimeoutError:
-        if not limit.expired():
-            raise
-        done = sum(task.done() and not task.cancelled() for task in tasks)
-        message = f"hard_timeout_ms ended the search: {done} of {len(tasks)} parts were done"
+    done = await run_together(work, None if timeout_ms is None else timeout_ms / 1000)
+    if len(done) < len(work):
+        message = f"hard_timeout_ms ended the search: {len(done)} of {len(work)} parts were done"
         ctx.report.incomplete.append({"code": "stage_timeout", "message": message})
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-    return {n: task.result() for n, task in enumerate(tasks) if not task.cancelled()}
+    return done
 
 
 async def _ranked(

@@ -1,0 +1,259 @@
+"""mmr: reorder results so that each adds something to those before it."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Literal, Self
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from core.filtering.paths import assign
+from core.models.base import RequestModel
+from core.models.queries import without_nulls
+from core.stage import FieldSet, Row, Rows, Stage, StageContext, StageParams, Traits, fields_of
+from core.types import Float32, Float64, UInt8
+from core.values import canonical, finite_or_none, value_at
+
+SimilarityMetric = Literal["cosine", "dot", "euclidean"]
+# Given the position of a row, its similarity with every row, (n,).
+Similarity = Callable[[int], Float64]
+
+# More multiplications than this are done in a thread, so that the loop keeps its deadlines.
+_INLINE_WORK = 2_000_000
+
+
+class DiversityFeature(RequestModel):
+    """A vector by which rows are alike, and how much it counts."""
+
+    feature_uri: str = Field(min_length=1)
+    weight: float = Field(1.0, ge=0, le=1)
+
+
+class MmrParams(StageParams):
+    """Maximal marginal relevance, by vectors or by equal field values.
+
+    The first that is given decides: `diversity_feature_uri`, `diversity_features`,
+    `diversity_fields`; without any, the feature that the search before it scored by.
+    """
+
+    lambda_: float = Field(
+        0.7, ge=0, le=1, alias="lambda", description="1 is relevance alone, 0 diversity alone."
+    )
+    top_k: int = Field(25, ge=1, le=500, description="Rows to keep.")
+    diversity_feature_uri: str | None = Field(None, min_length=1, description="One vector.")
+    diversity_features: list[DiversityFeature] | None = Field(
+        None, description="Several vectors; their weights are normalized."
+    )
+    diversity_fields: list[str] | None = Field(
+        None, description="Fields whose equal values make rows alike."
+    )
+    diversity_field_weights: dict[str, float] | None = Field(
+        None, description="Weights of diversity_fields, 1 if absent; normalized."
+    )
+    score_field: str = Field("score", min_length=1, description="Where the relevance is.")
+    mmr_score_field: str = Field("scores.mmr", min_length=1, description="Where MMR's score goes.")
+    similarity_metric: SimilarityMetric = Field("cosine", description="How vectors are alike.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_spellings(cls, raw: Any) -> Any:
+        given = without_nulls(raw)
+        if not isinstance(given, dict):
+            return given
+        for guide, name in (("top_n", "top_k"), ("embedding_field", "diversity_feature_uri")):
+            if guide in given and name not in given:
+                given[name] = given.pop(guide)
+        if given.get("diversity_feature_uri") == "null":  # the SDK's typed default
+            del given["diversity_feature_uri"]
+        return given
+
+    @model_validator(mode="after")
+    def _check_weights(self) -> Self:
+        fields = self.diversity_fields or []
+        weights = self.diversity_field_weights or {}
+        strange = sorted(weights.keys() - set(fields))
+        if strange:
+            raise ValueError(f"diversity_field_weights names no diversity_fields: {strange}")
+        if any(not 0 <= weight < np.inf for weight in weights.values()):
+            raise ValueError("diversity_field_weights must be finite numbers of at least 0")
+        field_weights = [weights.get(name, 1.0) for name in fields]
+        feature_weights = [feature.weight for feature in self.diversity_features or []]
+        if (fields and not any(field_weights)) or (feature_weights and not any(feature_weights)):
+            raise ValueError("weights of 0 alone leave nothing to tell rows apart by")
+        return self
+
+
+async def run(params: MmrParams, rows: Rows, ctx: StageContext) -> Rows:
+    """Return at most `top_k` rows in the order they were picked, with their MMR score.
+
+    Next comes argmax λ·relevance - (1 - λ)·(greatest similarity to a picked row), first the most
+    relevant row (Carbonell and Goldstein, 1998); equals as they came. A row without a vector
+    resembles none; one without relevance counts as the least relevant.
+    """
+    if not rows:
+        return []
+    count = min(params.top_k, int(ctx.hints.get("top_k", params.top_k)), len(rows))
+    relevance = _relevance(rows, params.score_field)
+    similarity, width = await _similarity(params, rows, ctx)
+    if count * len(rows) * width > _INLINE_WORK:
+        picks = await asyncio.to_thread(_pick, relevance, similarity, params.lambda_, count)
+    else:
+        picks = _pick(relevance, similarity, params.lambda_, count)
+    return [_scored(rows[at], params.mmr_score_field, score) for at, score in picks]
+
+
+def _pick(
+    relevance: Float64, similarity: Similarity, trade: float, count: int
+) -> list[tuple[int, float]]:
+    """Return (row, score) of each pick."""
+    penalty = np.zeros(len(relevance))
+    left = np.ones(len(relevance), np.bool_)
+    at = int(np.argmax(relevance))
+    picks = [(at, trade * float(relevance[at]))]
+    for n in range(1, count):
+        left[at] = False
+        alike = similarity(at)
+        penalty = alike.copy() if n == 1 else np.maximum(penalty, alike)
+        scores = np.where(left, trade * relevance - (1.0 - trade) * penalty, -np.inf)
+        at = int(np.argmax(scores))
+        picks.append((at, float(scores[at])))
+    return picks
+
+
+def _relevance(rows: Rows, path: str) -> Float64:
+    values = [finite_or_none(value_at(row.fields, path)) for row in rows]
+    least = min((value for value in values if value is not None), default=0.0)
+    return np.array([least if value is None else value for value in values], np.float64)
+
+
+def _scored(row: Row, path: str, score: float) -> Row:
+    return replace(row, fields=assign(row.fields, path, score))
+
+
+async def _similarity(params: MmrParams, rows: Rows, ctx: StageContext) -> tuple[Similarity, int]:
+    """Return how alike rows are, and how many multiplications one comparison costs."""
+    if params.diversity_feature_uri is not None:
+        features = {params.diversity_feature_uri: 1.0}
+    elif params.diversity_features:
+        features = {f.feature_uri: f.weight for f in params.diversity_features}
+    elif params.diversity_fields:
+        weights = params.diversity_field_weights or {}
+        named = {path: weights.get(path, 1.0) for path in params.diversity_fields}
+        return _by_fields(named, rows), len(named)
+    else:
+        found = _searched_feature(rows)
+        features = {} if found is None else {found: 1.0}
+    total = sum(features.values())
+    parts: list[tuple[float, Similarity]] = []
+    width = 1
+    for uri, weight in features.items():
+        vectors = await ctx.vectors_of(rows, uri)
+        lacking = sum(vector is None for vector in vectors)
+        if lacking:
+            ctx.report.warnings.append(f"{lacking} of {len(rows)} rows have no vector {uri}")
+        if lacking < len(rows):
+            matrix, known = _matrix(vectors)
+            width += matrix.shape[1]
+            alike = _by_vectors(matrix, known, params.similarity_metric)
+            parts.append((weight / total, alike))
+    if not parts:
+        ctx.report.warnings.append("no row has a vector to compare by: the order is by relevance")
+    return _weighted(parts, len(rows)), width
+
+
+def _weighted(parts: Sequence[tuple[float, Similarity]], count: int) -> Similarity:
+    def similarity(at: int) -> Float64:
+        total = np.zeros(count)
+        for weight, part in parts:
+            total += weight * part(at)
+        return total
+
+    return similarity
+
+
+def _searched_feature(rows: Rows) -> str | None:
+    """Return the feature that most rows were scored by, of equals the one met first."""
+    uris = Counter(uri for row in rows if isinstance(uri := row.fields.get("feature_uri"), str))
+    return uris.most_common(1)[0][0] if uris else None
+
+
+def _matrix(vectors: Sequence[Float32 | UInt8 | None]) -> tuple[Float64, Float64]:
+    """Return the vectors, (n, d), zeros where there is none, and 1.0 where there is one, (n,).
+
+    Bits count as -1 and 1, so that the cosine of two is 1 - 2 · distance / bits.
+    """
+    unpacked = [None if vector is None else _as_numbers(vector) for vector in vectors]
+    width = next(vector.shape[0] for vector in unpacked if vector is not None)
+    matrix = np.array([np.zeros(width) if vector is None else vector for vector in unpacked])
+    return matrix, np.array([float(vector is not None) for vector in vectors])
+
+
+def _as_numbers(vector: Float32 | UInt8) -> Float64:
+    if vector.dtype == np.uint8:
+        return np.unpackbits(vector.view(np.uint8)).astype(np.float64) * 2.0 - 1.0
+    return vector.astype(np.float64)
+
+
+def _by_vectors(matrix: Float64, known: Float64, metric: SimilarityMetric) -> Similarity:
+    squares = np.einsum("ij,ij->i", matrix, matrix)
+    if metric == "cosine":
+        norms = np.sqrt(squares)
+        matrix = matrix / np.where(norms > 0, norms, 1.0)[:, None]
+
+    def similarity(at: int) -> Float64:
+        products = matrix @ matrix[at]
+        if metric == "euclidean":
+            distances = np.sqrt(np.maximum(squares + squares[at] - 2.0 * products, 0.0))
+            products = 1.0 / (1.0 + distances)
+        alike: Float64 = products * known * known[at]
+        return alike
+
+    return similarity
+
+
+def _by_fields(weights: Mapping[str, float], rows: Rows) -> Similarity:
+    total = sum(weights.values())
+    columns: list[tuple[float, np.ndarray[Any, Any]]] = []
+    for path, weight in weights.items():
+        codes: dict[str, int] = {}
+        values = [value_at(row.fields, path) for row in rows]
+        # Nulls resemble nothing, themselves included.
+        column = [
+            -1 - n if value is None else codes.setdefault(canonical(value), len(codes))
+            for n, value in enumerate(values)
+        ]
+        columns.append((weight / total, np.array(column)))
+
+    def similarity(at: int) -> Float64:
+        alike = np.zeros(len(rows))
+        for weight, column in columns:
+            alike += weight * (column == column[at])
+        return alike
+
+    return similarity
+
+
+def _reads(params: MmrParams) -> FieldSet:
+    # What stands beside the new score must be there, or writing it would hide the rest.
+    around = params.mmr_score_field.split(".", maxsplit=1)[0]
+    fields = params.diversity_fields or []
+    return fields_of(params.score_field, "feature_uri", around, *fields)
+
+
+STAGE = Stage(
+    stage_id="mmr",
+    category="sort",
+    description="Reorder results so that each adds something to those before it.",
+    icon="shuffle",
+    params=MmrParams,
+    run=run,
+    traits=Traits(
+        reads=_reads,
+        writes=lambda params: fields_of(params.mmr_score_field),
+        cost=50,
+        bound=lambda params: params.top_k,
+        hints=frozenset({"top_k"}),
+    ),
+)
