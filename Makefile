@@ -36,7 +36,7 @@ env: $(VENV)/.for-test ## Make or renew the environment for working on Trawl
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "Trawl needs Python 3.11 or newer; found none (PYTHON=... names one)" >&2; exit 1; }
 	@echo "environment: $(VENV) with $$($(PYTHON) --version)"
-	@$(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
 
 # What the tests need contains what the demo needs.
 $(VENV)/.for-test: $(PINS) | $(BIN)/python

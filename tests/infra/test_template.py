@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from core.settings import Settings
+from tests.imports import loaded_by
 from tests.infra.conftest import Resources, of_type
 
 BUCKETS = "AWS::S3::Bucket"
@@ -93,6 +94,12 @@ def test_the_function_ends_before_the_gateway_gives_up(resources: Resources) -> 
     for integration in of_type(resources, "AWS::ApiGatewayV2::Integration"):
         assert integration["Properties"].get("TimeoutInMillis", 30_000) > 29_000
         assert integration["Properties"]["PayloadFormatVersion"] == "2.0"
+
+
+def test_the_handler_that_is_deployed_exists(resources: Resources) -> None:
+    for function in of_type(resources, FUNCTION):
+        module, _, name = function["Properties"]["Handler"].rpartition(".")
+        assert module in loaded_by(f"from {module} import {name}")
 
 
 def test_the_function_reads_what_the_stack_sets(resources: Resources) -> None:
