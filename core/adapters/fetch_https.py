@@ -101,7 +101,9 @@ class HttpsFetcher:
             raise FetchError(f"not a URL: {url[:200]!r}") from error
         rules = self._rules
         if parsed.scheme not in ("https", "http") or not parsed.host:
-            raise FetchError(f"{parsed.scheme}: is never fetched; want an https:// URL")
+            raise FetchError(f"not a URL that is fetched: {url[:100]!r}; want https://host/…")
+        if len(parsed.host) > 253:  # the most that a name may have
+            raise FetchError(f"not a host name: {parsed.host[:100]!r}…")
         if parsed.scheme == "http" and not rules.allow_http:
             raise FetchError("http: is never fetched; want an https:// URL")
         if parsed.auth is not None:

@@ -13,7 +13,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -98,7 +98,7 @@ class ProcessMediaExtractor:
         """End all children; files being read fail as unavailable."""
         with self._lock:
             self._closed = True
-            idle = list(self._drain())
+            idle = self._drain()
             busy = self._children.difference(idle)
             self._children.clear()
         for child in busy:
@@ -106,13 +106,15 @@ class ProcessMediaExtractor:
         for child in idle:
             child.end()
 
-    def _drain(self) -> Iterator["_Child"]:
-        for _ in range(self._places.qsize()):
-            with contextlib.suppress(queue.Empty):
-                child = self._places.get_nowait()
-                self._places.put(None)
-                if child is not None:
-                    yield child
+    def _drain(self) -> list["_Child"]:
+        """Take the idle children out of their places."""
+        taken = []
+        with contextlib.suppress(queue.Empty):
+            while True:
+                taken.append(self._places.get_nowait())
+        for _ in taken:
+            self._places.put(None)  # whoever waits for a place now learns that we are closed
+        return [child for child in taken if child is not None]
 
     def _ask(self, frame: bytes, deadline: Deadline) -> tuple[JsonObject, bytes]:
         child = self._take(deadline)

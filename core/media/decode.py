@@ -104,12 +104,14 @@ def decode_picture(data: bytes, declared_type: str | None = None) -> Picture:
         image = _open(data, mime)
         _check_pixels(image.size)
         notes = _frame_warnings(image)
-        # The exif dictionary outlives resizing; reading it first keeps draft mode from losing it.
-        orientation = _orientation(image)
-        width, height = image.size if orientation < 5 else image.size[::-1]
+        size = image.size
         if mime == "image/jpeg":
             image.draft("L", (2 * SIDE, 2 * SIDE))
-        small = _turn(_shrink(image), orientation)
+        small = _shrink(image)
+        # Asked only now: Pillow turns a TIFF upright itself while loading, and drops the tag.
+        orientation = _orientation(image)
+        small = _turn(small, orientation)
+        width, height = size if orientation < 5 else size[::-1]
         return Picture(np.asarray(small, np.uint8), mime, width, height, notes)
 
 
