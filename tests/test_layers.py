@@ -43,7 +43,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "adapters": WORDS | {"search", "storage", "media"},
     "plan": PLAN,
     "optimizer": PLAN,
-    "runtime": PLAN | {"search", "storage", "media"},
+    "runtime": PLAN | {"search", "storage", "media", "delivery"},
     "catalog": PLAN | PARTS | {"optimizer"},
     **dict.fromkeys(ENGINE, PLAN | PARTS | ENGINE | {"optimizer", "runtime"}),
     "app": PLAN | PARTS | ENGINE | {"optimizer", "runtime", "catalog", "adapters", "settings"},
