@@ -5,6 +5,7 @@ Contract §5, with every undefined shape settled: see `parse_filter`.
 
 import math
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Final
 
 from core.errors import FilterError, Problem, TemplateError
@@ -82,7 +83,7 @@ def _raise_any(problems: list[Problem]) -> None:
 
 def _within_depth(raw: JsonValue, limit: int) -> bool:
     """Say whether JSON is at most `limit` levels deep; level by level, so never recursing."""
-    level = [raw]
+    level = [raw] if isinstance(raw, dict | list) else []
     for _ in range(limit):
         inner: list[JsonValue] = []
         for node in level:
@@ -151,7 +152,7 @@ class _Reader:
             if key in _LOGICAL:
                 parts.append(self._read_logical(key, value, place, flag, depth))
             elif self._is_shorthand(key, value, place):
-                parts.append(self._make(key, "eq", value, None, place, value_path=place))
+                parts.append(self._make(key, "eq", value, None, field_path=place, value_path=place))
         return conjoin(parts)
 
     def _read_logical(
@@ -215,7 +216,9 @@ class _Reader:
         if value is MISSING:
             self.report(f"{path}.value", f"{name} needs a value")
             return None
-        return self._make(raw["field"], name, value, flag, path, value_path=f"{path}.value")
+        return self._make(
+            raw["field"], name, value, flag, field_path=f"{path}.field", value_path=f"{path}.value"
+        )
 
     def _make(
         self,
@@ -223,14 +226,14 @@ class _Reader:
         operator: str,
         value: JsonValue,
         flag: bool | None,
-        path: str,
         *,
+        field_path: str,
         value_path: str,
     ) -> Filter | None:
         self.count += 1
         faults = len(self.problems)
         if not isinstance(name, str) or not 0 < len(name) <= MAX_FIELD:
-            self.report(f"{path}.field", f"field takes a path of 1 to {MAX_FIELD} characters")
+            self.report(field_path, f"field takes a path of 1 to {MAX_FIELD} characters")
         value = self._expand_dynamic(value, value_path)
         templated = self.templates and (_holds_template(name) or _holds_template(value))
         if not (self.templates and _holds_template(value)):
@@ -241,7 +244,7 @@ class _Reader:
             return None
         default = OPERATORS[operator].case_default
         sensitive = default is not False if flag is None or default is None else flag
-        return Condition(str(name), operator, value, sensitive, templated, path)
+        return Condition(str(name), operator, value, sensitive, templated, field_path, value_path)
 
     def _expand_dynamic(self, value: JsonValue, path: str) -> JsonValue:
         if isinstance(value, list):
@@ -305,18 +308,18 @@ def _render(
     if not tree.templated:
         return tree
     try:
-        name = render(tree.field, f"{tree.path}.field")
-        value = render(tree.value, f"{tree.path}.value")
+        name = render(tree.field, tree.field_path)
+        value = render(tree.value, tree.value_path)
     except TemplateError as error:
         failed.append(error)
-        problems.extend(error.problems or [Problem(tree.path, error.message, error.code)])
+        problems.extend(error.problems or [Problem(tree.value_path, error.message, error.code)])
         return tree
     if not isinstance(name, str) or not 0 < len(name) <= MAX_FIELD:
         message = f"field takes a path of 1 to {MAX_FIELD} characters"
-        problems.append(Problem(f"{tree.path}.field", message, "filter_error"))
+        problems.append(Problem(tree.field_path, message, "filter_error"))
         return tree
     fault = value_problem(tree.operator, value) if _within_depth([value], 33) else "is too deep"
     if fault:
-        problems.append(Problem(f"{tree.path}.value", f"{tree.operator} {fault}", "filter_error"))
+        problems.append(Problem(tree.value_path, f"{tree.operator} {fault}", "filter_error"))
         return tree
-    return Condition(name, tree.operator, value, tree.case_sensitive, path=tree.path)
+    return replace(tree, field=name, value=value, templated=False)

@@ -14,7 +14,7 @@ class Condition:
 
     `templated` says that field or value still hold templates: such a condition cannot be
     evaluated. A rendered value may contain braces that came from data, so this is a fact, not
-    something to sniff. `path` is where the request held it; it takes no part in equality.
+    something to sniff. The paths say where the request held it; they take no part in equality.
     """
 
     field: str
@@ -22,7 +22,8 @@ class Condition:
     value: JsonValue
     case_sensitive: bool = True
     templated: bool = False
-    path: str = "filters"
+    field_path: str = "filters.field"
+    value_path: str = "filters.value"
     key: str = attribute(init=False, repr=False)
 
     def __post_init__(self) -> None:

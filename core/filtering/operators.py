@@ -18,7 +18,9 @@ def predicate_of(condition: Condition) -> Predicate:
     `FilterError` for a condition whose templates were not rendered.
     """
     if condition.templated:
-        raise FilterError(f"{condition.path}: the condition on {condition.field!r} is not rendered")
+        raise FilterError(
+            f"{condition.field_path}: the condition on {condition.field!r} is not rendered"
+        )
     return OPERATORS[condition.operator].build(condition.value, condition.case_sensitive)
 
 

@@ -97,6 +97,10 @@ def _none_of(
 
 
 def _equal(operand: JsonValue, case_sensitive: bool) -> Predicate:
+    if isinstance(operand, str | bool) and case_sensitive:
+        # `same` for the commonest operands: columns ask this of every distinct value.
+        kind = type(operand)
+        return _any_node(lambda value: value.__class__ is kind and value == operand)
     if case_sensitive or not isinstance(operand, str):
         return _any_node(lambda value: same(value, operand))
     folded = operand.casefold()

@@ -19,6 +19,7 @@ _CHARS_PER_STEP: Final = 256
 _ITEMS_PER_STEP: Final = 8
 # What one item of a list or object counts for beside its text: a pointer is 8 characters.
 _ITEM_SIZE: Final = 8
+_WEIGHTLESS: Final = frozenset({int, float, bool, type(None)})
 
 NAMESPACES: Final[Mapping[str, str]] = {
     "input": "INPUT",
@@ -143,6 +144,8 @@ class Frame:
                 else:
                     self.produce(_ITEM_SIZE * len(node))
                     inner.extend(node)
+            # By class: most values are the numbers of vectors, and Mapping is slow to ask for.
+            inner = [node for node in inner if node.__class__ not in _WEIGHTLESS]
             self.produce(sum(len(node) for node in inner if isinstance(node, str)))
             level = [node for node in inner if isinstance(node, list | Mapping)]
             if not level:
