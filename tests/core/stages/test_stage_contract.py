@@ -21,6 +21,26 @@ from tests.core.stages.context import FakeContext
 
 # Several sets of parameters each, so that every branch that a trait speaks of is taken.
 EXAMPLES: Mapping[str, list[dict[str, Any]]] = {
+    "aggregate": [
+        {"aggregations": [{"function": "count", "alias": "c"}]},
+        {
+            "aggregations": [
+                {"function": "avg", "field": "x", "alias": "mean"},
+                {"function": "first", "field": "n", "alias": "top"},
+                {"function": "frequency", "field": "meta.k", "alias": "common"},
+            ],
+            "group_by": [{"field": "tag"}, {"field": "meta.rank"}],
+            "sort_by": "mean",
+            "limit": 2,
+        },
+        {
+            "aggregations": [
+                {"function": "correlation", "field": "x", "field_b": "y", "alias": "r"}
+            ],
+            "group_by": "tag",
+            "include_documents": True,
+        },
+    ],
     "deduplicate": [
         {"fields": ["tag"]},
         {"fields": ["n", "meta.k"], "keep": "last", "case_sensitive": False},
