@@ -33,7 +33,7 @@ class HammingBounds:
     def survivors(self, rows: Rows, thresholds: Float64) -> Pairs:
         """See `Bounds`."""
         block = np.ascontiguousarray(self._originals[rows])
-        limits = np.clip(np.floor(-thresholds), -1.0, 2.0**31 - 1)
+        limits = np.clip(np.floor(-thresholds), -1.0, 2.0**30)
         places, queries, distances = self._kernel.within(block, limits)
         keys = -distances.astype(np.float64)
         return Pairs(queries, row_indices(rows)[places], keys, keys)
@@ -109,16 +109,13 @@ class _Tiles:
         self.block_rows = self._product.block_rows
 
     def distances(self, block: UInt8) -> Any:
-        with self._product.borrow(_expand_bits(block)) as product:
-            return self._weights - product[:, : self._count].astype(np.int32)
+        product = self._product.compute(_expand_bits(block))
+        return self._weights - product[:, : self._count].astype(np.int32)
 
     def within(self, block: UInt8, limits: Float64) -> tuple[Any, Any, Any]:
-        floors = np.full(self._product.width, 2**31 - 1, np.int32)
-        floors[: self._count] = np.maximum(self._weights - limits, -(2.0**30))
-        with self._product.borrow(_expand_bits(block)) as product:
-            flat = np.flatnonzero(product >= floors)
-            values = product.reshape(-1)[flat].astype(np.int32)
-        places, queries = np.divmod(flat, self._product.width)
+        places, queries, values = self._product.find_above(
+            _expand_bits(block), self._weights - limits
+        )
         return places, queries, self._weights[queries] - values
 
 

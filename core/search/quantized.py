@@ -1,16 +1,17 @@
 """Bounds from int8 codes: the fast first pass of a float search, and why it loses nothing."""
 
+from typing import Any
+
 import numpy as np
 
 from core.ports.vectors import Codes
-from core.search.bounds import Rows, rounding_slack, row_indices
+from core.search.bounds import Rows, rounding_slack
 from core.search.codes import LEVELS
 from core.search.pairs import Pairs
 from core.search.products import Int8Product
-from core.types import Float32, Float64, Metric
+from core.types import Float32, Float64, Mask, Metric
 
 _WIDEN = 1.0 + 2.0**-40  # rounding of the bounds' own float64 arithmetic, many times over
-_INT32_MAX = 2.0**31 - 1
 
 
 class QuantizedBounds:
@@ -50,10 +51,13 @@ class QuantizedBounds:
 
     def bracket(self, rows: Rows) -> tuple[Float64, Float64]:
         """See `Bounds`."""
-        with self._product.borrow(self._values(rows)) as product:
-            dots = product[:, : self.query_count].astype(np.float64)
-        scales, residuals, norms = self._row_terms(rows)
-        dots *= scales[:, None]
+        codes = self._codes
+        dots = self._product.compute(self._values(rows))[:, : self.query_count].astype(np.float64)
+        residuals, norms = (
+            codes.residuals[rows].astype(np.float64),
+            codes.norms[rows].astype(np.float64),
+        )
+        dots *= codes.scales[rows].astype(np.float64)[:, None]
         dots *= self._scales
         return self._enclose(
             dots,
@@ -63,29 +67,25 @@ class QuantizedBounds:
 
     def survivors(self, rows: Rows, thresholds: Float64) -> Pairs:
         """See `Bounds`: one integer comparison per pair, then float64 for the few that pass."""
-        scales, residuals, norms = self._row_terms(rows)
-        floors = self._integer_floors(scales, residuals, norms, thresholds)
-        with self._product.borrow(self._values(rows)) as product:
-            flat = np.flatnonzero(product >= floors.astype(product.dtype))
-            dots = product.reshape(-1)[flat].astype(np.float64)
-        places, queries = np.divmod(flat, self._product.width)
-        norms = norms[places]
-        dots *= scales[places] * self._scales[queries]
-        errors = norms * self._per_norm[queries] + residuals[places] * self._per_residual[queries]
+        codes = self._codes
+        needs = self._needs(rows, thresholds)
+        scales = codes.scales[rows]
+        places, queries, dots = self._product.find_above(
+            self._values(rows),
+            self._floors(scales, needs),
+            lambda product: self._reach(product, scales, needs),
+        )
+        norms = codes.norms[rows][places].astype(np.float64)
+        residuals = codes.residuals[rows][places].astype(np.float64)
+        dots *= scales[places].astype(np.float64) * self._scales[queries]
+        errors = norms * self._per_norm[queries] + residuals * self._per_residual[queries]
         lower, upper = self._enclose(dots, errors, norms)
-        found = Pairs(queries, row_indices(rows)[places], lower, upper)
-        return found.keep(upper >= thresholds[queries])
+        kept = np.flatnonzero(upper >= thresholds[queries])
+        numbers = rows.start + places[kept] if isinstance(rows, slice) else rows[places[kept]]
+        return Pairs(queries[kept], numbers, lower[kept], upper[kept])
 
     def _values(self, rows: Rows) -> "np.typing.NDArray[np.int8]":
         return np.ascontiguousarray(self._codes.values[rows])
-
-    def _row_terms(self, rows: Rows) -> tuple[Float64, Float64, Float64]:
-        codes = self._codes
-        return (
-            codes.scales[rows].astype(np.float64),
-            codes.residuals[rows].astype(np.float64),
-            codes.norms[rows].astype(np.float64),
-        )
 
     def _enclose(self, dots: Float64, errors: Float64, norms: Float64) -> tuple[Float64, Float64]:
         """Return lower and upper keys."""
@@ -105,23 +105,46 @@ class QuantizedBounds:
         spread = (self._slack + 2.0**-21) * 2.0 * halves + norms * 2.0**-148
         return halves - spread, halves + spread
 
-    def _integer_floors(
-        self, scales: Float64, residuals: Float64, norms: Float64, thresholds: Float64
-    ) -> Float64:
-        """Return per column the smallest product (width,) with which any of the rows may pass.
+    def _needs(self, rows: Rows, thresholds: Float64) -> Float64:
+        """Return per query what s_i A must reach (q,) for any of the rows to pass.
 
-        upper = s_i S_j A + errors ≥ T_j needs s_i S_j A ≥ R_j = T_j - the block's largest errors;
-        then A ≥ R_j / (s S_j) with the block's largest s_i if R_j > 0, else its smallest.
+        upper = s_i S_j A + errors ≥ T_j needs s_i A ≥ (T_j - the block's largest errors) / S_j.
         """
-        need = thresholds.copy()
-        need -= (norms.max() * self._per_norm + residuals.max() * self._per_residual) * _WIDEN**2
+        codes = self._codes
+        norms = codes.norms[rows]
+        norm, residual = float(norms.max()), float(codes.residuals[rows].max())
+        need = thresholds - (norm * self._per_norm + residual * self._per_residual) * _WIDEN**2
         if self._euclidean:
-            need += self._half_squares(norms)[0].min()
-        need -= np.abs(need) * 2.0**-30
-        scale = np.where(need > 0.0, scales.max(), scales.min()) * self._scales
+            need += self._half_squares(norms.astype(np.float64))[0].min()
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            exact = np.divide(need, scale)
-        exact[np.isnan(exact)] = -np.inf
-        floors = np.full(self._product.width, _INT32_MAX)
-        floors[: self.query_count] = np.floor(exact - np.abs(exact) * 2.0**-30) - 1.0
-        return np.asarray(np.clip(floors, -_INT32_MAX, _INT32_MAX))
+            need /= self._scales
+        return _lower(need, 2.0**-20)
+
+    def _floors(self, scales: Float32, needs: Float64) -> Float64:
+        """Return per query the smallest whole A (q,) with which any of the rows may pass.
+
+        A ≥ need / s_i for some i: the largest s_i if need > 0, else the smallest.
+        """
+        scale = np.where(needs > 0.0, float(scales.max()), float(scales.min()))
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            return np.asarray(np.floor(_lower(needs / scale, 2.0**-30)))
+
+    def _reach(self, product: Any, scales: Float32, needs: Float64) -> Mask:
+        """Say which products (b, width) reach their need with their own row's scale, in float32.
+
+        A and s_i A are rounded by 2⁻²⁴ each, or to the next 2⁻¹⁴⁹; `needs` are 2⁻²⁰ too low
+        already, and are lowered by the latter here.
+        """
+        with np.errstate(over="ignore"):
+            floors = np.full(product.shape[1], np.inf, np.float32)
+            floors[: self.query_count] = np.nextafter(
+                (needs - 2.0**-148).astype(np.float32), np.float32(-np.inf)
+            )
+            scaled = np.multiply(product, scales[:, None], dtype=np.float32, casting="unsafe")
+        return np.asarray(scaled >= floors)
+
+
+def _lower(values: Float64, share: float) -> Float64:
+    """Return values lowered by a share of themselves; 0 / 0, where nothing is known, by all."""
+    lowered = np.where(values > 0.0, values * (1.0 - share), values * (1.0 + share))
+    return np.where(np.isnan(values), -np.inf, lowered)

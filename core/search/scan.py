@@ -12,10 +12,11 @@ from core.types import Float64, Int64, Mask
 
 # Rows looked at first, spread evenly, to start with a threshold that is nearly right.
 _SAMPLE = 2048
+_MOST_SAMPLE = 16_384
 # Of every so many blocks one is scanned before the thresholds are raised again.
-_STRIDES = (16, 4, 1)
+_STRIDES = (64, 16, 4, 1)
 # Below this share of rows allowed, gathering them costs less than scanning all and dropping.
-_GATHER_BELOW = 0.15
+_GATHER_BELOW = 0.4
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +89,8 @@ def scan_rows(
     candidates is crowded: it has no pairs in the answer and must be searched in another way.
     """
     crowded = np.zeros(bounds.query_count, np.bool_)
-    sample = selection.spread(max(_SAMPLE, 8 * k))
-    lower, upper = bounds.bracket(sample)
+    sample = selection.spread(min(max(_SAMPLE, 8 * k), _MOST_SAMPLE))
+    [(lower, upper)] = effort.run([sample], bounds.bracket)
     thresholds = relax(_kth_of_matrix(lower, k))
     if len(lower) == selection.count:
         return Scanned(_reaching(row_indices(sample), lower, upper, thresholds), crowded)

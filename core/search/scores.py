@@ -5,7 +5,7 @@ import numpy as np
 from core.types import Float32, Float64, Int64, Metric, UInt8
 
 # Rows converted to float64 at a time: three temporaries of this many rows stay in cache.
-CHUNK_ELEMENTS = 1 << 17
+CHUNK_ELEMENTS = 1 << 15
 
 
 def exact_scores(
