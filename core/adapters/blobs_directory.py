@@ -65,7 +65,7 @@ class DirectoryBlobs:
         The content type is not kept: the local server tells it from the key.
         """
         path = self._path(key)
-        with _mapped_errors(key):
+        with _mapped_errors(key, writing=True):
             if path.is_dir():
                 raise InvalidRequestError(f"blob key is the folder of other blobs: {key}")
             incoming = self._root / _INCOMING
@@ -75,8 +75,7 @@ class DirectoryBlobs:
                 _write_durably(temporary, data)
                 _make_folders(path.parent, self._root)
                 if if_absent:
-                    # Unlike a rename, a link fails if the name is taken.
-                    os.link(temporary, path)
+                    _link(temporary, path)
                 else:
                     temporary.replace(path)
                 _sync_folder(path.parent)
@@ -189,14 +188,20 @@ def verify(
     return genuine and now < int(expires)
 
 
+def _link(temporary: Path, path: Path) -> None:
+    try:
+        # Unlike a rename, a link fails if the name is taken.
+        os.link(temporary, path)
+    except FileExistsError as error:
+        raise ConflictError(f"blob exists: {path.name}") from error
+
+
 @contextmanager
-def _mapped_errors(key: str) -> Iterator[None]:
+def _mapped_errors(key: str, *, writing: bool = False) -> Iterator[None]:
     try:
         yield
-    except FileExistsError as error:
-        raise ConflictError(f"blob exists: {key}") from error
     except OSError as error:
-        if error.errno in _ABSENT:
+        if error.errno in _ABSENT and not writing:
             raise BlobNotFoundError(f"no blob under {key}") from error
         if error.errno == errno.ENAMETOOLONG:
             raise InvalidRequestError(f"blob key is too long for a file name: {key}") from error

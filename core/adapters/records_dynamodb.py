@@ -14,7 +14,7 @@ import orjson
 
 from core.adapters.aws_clients import LazyClient, error_code, make_client, map_error
 from core.adapters.records_checks import check_keys, check_limit, check_transaction, encode_value
-from core.errors import ConflictError
+from core.errors import ConflictError, UnavailableError
 from core.ports.records import ABSENT, Delete, Put, Record, RecordPage
 
 if TYPE_CHECKING:
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 # DynamoDB removes expired items hours later: until then every condition must look for itself.
 _EXPIRED = "(attribute_exists(expires_at) AND expires_at <= :now)"
+_LOST = frozenset({"ConditionalCheckFailedException", "TransactionConflictException"})
+_LOST_IN_TRANSACTION = frozenset({"ConditionalCheckFailed", "TransactionConflict"})
+_THROTTLED_IN_TRANSACTION = frozenset({"ThrottlingError", "ProvisionedThroughputExceeded"})
 _ALIVE = "(attribute_not_exists(expires_at) OR expires_at > :now)"
 
 
@@ -194,18 +197,18 @@ def _mapped_errors() -> Iterator[None]:
     try:
         yield
     except ClientError as error:
-        if _is_conflict(error):
+        reasons = _cancel_reasons(error)
+        if error_code(error) in _LOST or reasons & _LOST_IN_TRANSACTION:
             raise ConflictError("a record is not at the expected version") from error
+        if reasons & _THROTTLED_IN_TRANSACTION:
+            raise UnavailableError(
+                "the records table is throttled", retry_after_seconds=1.0
+            ) from error
         raise map_error(error, "the records table") from error
     except BotoCoreError as error:
         raise map_error(error, "the records table") from error
 
 
-def _is_conflict(error: Exception) -> bool:
-    code = error_code(error)
-    if code != "TransactionCanceledException":
-        return code in ("ConditionalCheckFailedException", "TransactionConflictException")
-    # Cancelled for another reason, such as throttling, is no lost race.
+def _cancel_reasons(error: Exception) -> set[str]:
     response: dict[str, Any] = getattr(error, "response", {})
-    reasons = {reason.get("Code") for reason in response.get("CancellationReasons", [])}
-    return bool(reasons & {"ConditionalCheckFailed", "TransactionConflict"})
+    return {str(reason.get("Code")) for reason in response.get("CancellationReasons", [])}
