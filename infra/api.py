@@ -63,7 +63,7 @@ class Api(Construct):
         return logs.LogGroup(
             self,
             name,
-            retention=LOG_RETENTION[self._settings.log_days],
+            retention=logs.RetentionDays[LOG_RETENTION[self._settings.log_days]],
             removal_policy=RemovalPolicy.DESTROY,
         )
 
@@ -94,12 +94,8 @@ class Api(Construct):
             ),
             iam.PolicyStatement(
                 actions=[
-                    "dynamodb:BatchGetItem",
-                    "dynamodb:BatchWriteItem",
-                    "dynamodb:ConditionCheckItem",
                     "dynamodb:DeleteItem",
                     "dynamodb:GetItem",
-                    "dynamodb:PutItem",
                     "dynamodb:Query",
                     "dynamodb:UpdateItem",
                 ],

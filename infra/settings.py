@@ -4,8 +4,6 @@ import re
 from dataclasses import dataclass, fields
 from typing import Any, Protocol
 
-from aws_cdk.aws_logs import RetentionDays
-
 
 class ContextError(Exception):
     """A context value is wrong; the message names it and says what is wanted."""
@@ -75,16 +73,17 @@ class InfraSettings:
                 raise ContextError(f"context {name}={getattr(self, name)!r}: want {want}")
 
 
-# The retention periods that CloudWatch Logs has and that make sense here, in days.
+# Days of retention -> their names in CDK's `RetentionDays`. Only the names: importing CDK starts
+# node, which reading settings does not need.
 LOG_RETENTION = {
-    1: RetentionDays.ONE_DAY,
-    7: RetentionDays.ONE_WEEK,
-    14: RetentionDays.TWO_WEEKS,
-    30: RetentionDays.ONE_MONTH,
-    90: RetentionDays.THREE_MONTHS,
-    180: RetentionDays.SIX_MONTHS,
-    365: RetentionDays.ONE_YEAR,
-    731: RetentionDays.TWO_YEARS,
+    1: "ONE_DAY",
+    7: "ONE_WEEK",
+    14: "TWO_WEEKS",
+    30: "ONE_MONTH",
+    90: "THREE_MONTHS",
+    180: "SIX_MONTHS",
+    365: "ONE_YEAR",
+    731: "TWO_YEARS",
 }
 
 _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}

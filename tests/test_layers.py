@@ -12,7 +12,10 @@ from tests.imports import imports_of, libraries, loaded_by, module_names, source
 # Modules of `core/` that share a layer under one name; every other name is its own layer.
 FLOOR = {"types", "errors", "deadline", "clock", "ids", "json_bytes"}
 # Pure functions on rows and values that several stages need, so that none imports another.
-ROWS = {"values", "ordering", "grouping", "fusion", "sampling", "scaling", "shingles"}
+ROWS = {
+    *("values", "ordering", "grouping", "fusion", "sampling", "scaling", "shingles"),
+    "aggregation",
+}
 # The journey of a batch, and the pages it turns to.
 ENGINE = {"engine", "planner"}
 

@@ -206,3 +206,17 @@ def test_cfn_lint_is_clean(template_file: Path) -> None:
     )
     assert done.stdout + done.stderr == ""
     assert done.returncode == 0
+
+
+def test_a_deployment_that_retains_nothing_says_so_everywhere(
+    template_file: Path, tmp_path: Path
+) -> None:
+    from infra.app import make_app
+
+    make_app({"bundle": "false", "retain": "false"}, outdir=str(tmp_path)).synth()
+    template = json.loads((tmp_path / "trawl-dev.template.json").read_text())
+    for resource in of_type(template["Resources"], BUCKETS):
+        assert resource["DeletionPolicy"] == "Delete"
+    (table,) = of_type(template["Resources"], TABLE)
+    assert table["DeletionPolicy"] == "Delete"
+    assert not table["Properties"].get("DeletionProtectionEnabled")
