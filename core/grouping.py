@@ -3,10 +3,10 @@
 from collections.abc import Callable, Hashable, Iterable
 from typing import TypeVar
 
-from core.ordering import by_score
+from core.ordering import stable_order
 from core.stage import Row, Rows
 from core.types import JsonValue
-from core.values import canonical, value_at
+from core.values import canonical, number_or_none, value_at
 
 T = TypeVar("T")
 K = TypeVar("K", bound=Hashable)
@@ -18,6 +18,12 @@ def gather(items: Iterable[T], key_of: Callable[[T], K]) -> dict[K, list[T]]:
     for item in items:
         groups.setdefault(key_of(item), []).append(item)
     return groups
+
+
+def by_score(rows: Rows) -> list[Row]:
+    """Return rows by `score`, best first; ties as they came, rows without a score last."""
+    scores = [number_or_none(row.fields.get("score")) for row in rows]
+    return [rows[i] for i in stable_order(scores, descending=True)]
 
 
 def group_rows(

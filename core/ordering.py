@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from operator import itemgetter
 from typing import Any, Literal
 
-from core.stage import Row, Rows
 from core.types import JsonValue
 from core.values import instant_or_none, is_null, number_or_none, text_of
 
@@ -61,9 +60,3 @@ def stable_order(
         ranked = iter(order)
         order = [position if key is None else next(ranked) for position, key in enumerate(keys)]
     return order[:top_k]
-
-
-def by_score(rows: Rows) -> list[Row]:
-    """Return rows by `score`, best first; ties as they came, rows without a score last."""
-    scores = [number_or_none(row.fields.get("score")) for row in rows]
-    return [rows[i] for i in stable_order(scores, descending=True)]

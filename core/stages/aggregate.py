@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 from core import aggregation
 from core.errors import StageError
-from core.grouping import gather
-from core.ordering import by_score, comparable_column, stable_order
+from core.grouping import by_score, gather
+from core.ordering import comparable_column, stable_order
 from core.stage import (
     ALL,
     NO_FIELDS,
