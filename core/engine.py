@@ -234,6 +234,11 @@ class Engine:
         )
         await self._block(spill)
 
+    def presign(self, namespace: Namespace, documents: Sequence[JsonObject]) -> list[JsonObject]:
+        """Return stored documents with URLs to what the namespace may read; it blocks."""
+        presigner = self._presigner(namespace)
+        return [presigner.add_urls(document) for document in documents]
+
     def _presigner(self, namespace: Namespace) -> Presigner:
         readable = ReadableBuckets.of(namespace, self._delivery.assets_bucket)
         return Presigner(self._delivery.buckets, readable, self._delivery.presign_s)

@@ -64,6 +64,10 @@ class NamespaceCatalog:
             raise NotFoundError("namespace", id_or_name)
         return namespace
 
+    def identify(self, id_or_name: str) -> str:
+        """Return a namespace's id, also of one that is being deleted; `NotFoundError`."""
+        return _read(self._record(id_or_name)).namespace_id
+
     def all(self) -> list[Namespace]:
         """Return every namespace, by id."""
         found = [_read(record) for record in self._all()]
