@@ -39,8 +39,9 @@ class ColumnCache:
 
     def held(self, path: str) -> Column | None:
         """Return the column if it is there already, None if it would have to be built."""
-        if path in self._stored:
-            return self._stored[path]
+        stored = self._stored.find(path, len(self._payloads))
+        if stored is not None:
+            return stored
         with self._lock:
             return self._built.get(path)
 

@@ -11,11 +11,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from core.ports.vectors import VectorBlock
+from core.ports.vectors import Codes, VectorBlock
 from core.storage.manifest import SegmentEntry
 from core.storage.segment_cache import SegmentCache
 from core.storage.segment_columns import merge_columns
-from core.storage.segments import Segment, SegmentContents, SegmentVectors
+from core.storage.segments import (
+    MIN_CODED_ROWS,
+    Segment,
+    SegmentContents,
+    SegmentVectors,
+    make_codes,
+)
 from core.storage.snapshot import live_rows
 from core.types import Int32
 
@@ -139,14 +145,40 @@ def _merge_vectors(
 
 def _merge_blocks(sources: Sequence[tuple[SegmentVectors, Int32]]) -> SegmentVectors:
     """Merge blocks given with the new row of each vector, -1 for dropped ones."""
-    first = sources[0][0].block
-    rows = np.sort(np.concatenate([new[new >= 0] for _, new in sources]))
-    originals: NDArray[Any] = np.empty((len(rows), first.originals.shape[1]), first.originals.dtype)
-    for vectors, new in sources:
+    blocks = [vectors.block for vectors, _ in sources]
+    news = [new for _, new in sources]
+    rows = np.sort(np.concatenate([new[new >= 0] for new in news]))
+    originals = _gather([block.originals for block in blocks], news, rows)
+    codes = _merge_codes(blocks, news, rows)
+    block = VectorBlock(blocks[0].metric, blocks[0].dimension, originals, codes)
+    return SegmentVectors(block, rows)
+
+
+def _merge_codes(blocks: Sequence[VectorBlock], news: Sequence[Int32], rows: Int32) -> Codes | None:
+    """Return the codes of the merged block. Each row's are its own, so they are only moved."""
+    if len(rows) < MIN_CODED_ROWS:
+        return None
+    parts: list[Codes] = []
+    for block in blocks:
+        codes = block.codes or make_codes(block.originals, block.metric)
+        if codes is None:
+            return None
+        parts.append(codes)
+    return Codes(
+        values=_gather([part.values for part in parts], news, rows),
+        scales=_gather([part.scales for part in parts], news, rows),
+        residuals=_gather([part.residuals for part in parts], news, rows),
+        norms=_gather([part.norms for part in parts], news, rows),
+    )
+
+
+def _gather(arrays: Sequence[NDArray[Any]], news: Sequence[Int32], rows: Int32) -> NDArray[Any]:
+    """Return the array whose row i is the source row that `news` sends to `rows[i]`."""
+    merged = np.empty((len(rows), *arrays[0].shape[1:]), arrays[0].dtype)
+    for array, new in zip(arrays, news, strict=True):
         # In pieces: a gather of a whole image would hold it a second time.
         for start in range(0, len(new), _COPY_ROWS):
             piece = new[start : start + _COPY_ROWS]
             kept = np.flatnonzero(piece >= 0)
-            places = np.searchsorted(rows, piece[kept])
-            originals[places] = vectors.block.originals[start + kept]
-    return SegmentVectors(VectorBlock(first.metric, first.dimension, originals), rows)
+            merged[np.searchsorted(rows, piece[kept])] = array[start + kept]
+    return merged

@@ -155,7 +155,7 @@ def _gather_vectors(
 
 
 def encode_contents(contents: SegmentContents, *, encode: EncodeCodes | None = None) -> Encoded:
-    """Return the blob of `contents`; codes are made anew from the originals."""
+    """Return the blob of `contents`; blocks without codes get them if they are large enough."""
     text, offsets = join_bytes(contents.payloads)
     sections: dict[str, NDArray[Any]] = {
         **IdTable.build(contents.ids).to_sections("ids"),
@@ -167,7 +167,9 @@ def encode_contents(contents: SegmentContents, *, encode: EncodeCodes | None = N
     described: list[JsonObject] = []
     for index, (name, vectors) in enumerate(contents.vectors.items()):
         block = vectors.block
-        codes = (encode or _encode_codes)(block.originals, block.metric)
+        codes = block.codes
+        if codes is None and len(block.originals) >= MIN_CODED_ROWS:
+            codes = (encode or make_codes)(block.originals, block.metric)
         sections |= _vectors_to_sections(f"vectors.{index}", vectors, codes)
         described.append(
             {
@@ -180,9 +182,8 @@ def encode_contents(contents: SegmentContents, *, encode: EncodeCodes | None = N
     return encode_container({"format": FORMAT, "vectors": described}, sections)
 
 
-def _encode_codes(originals: Float32 | UInt8, metric: Metric) -> Codes | None:
-    if len(originals) < MIN_CODED_ROWS:
-        return None
+def make_codes(originals: Float32 | UInt8, metric: Metric) -> Codes | None:
+    """Return the int8 codes of a block, None where the search has none to use."""
     from core.search.codes import encode
 
     return encode(originals, metric)
