@@ -7,7 +7,7 @@ from typing import Any
 from core.errors import InvalidRequestError, Problem
 from core.media.decode import decode_picture
 from core.media.extractors import IMAGE_PDQ, ExtractorInfo, find_extractor
-from core.media.pdq import MIN_QUALITY, MIN_SIDE, fingerprint
+from core.media.pdq import MIN_QUALITY, MIN_SIDE, dihedral_hashes, fingerprint
 from core.ports.media import Chunk, Extraction, MediaInfo, MediaWarning
 
 
@@ -59,7 +59,7 @@ def _image_pdq(data: bytes, as_query: bool, declared_type: str | None) -> Extrac
             " nothing was compared",
         )
         return Extraction((), media, (*picture.warnings, warning))
-    views = found.dihedral_hashes() if as_query else {"original": found.hash()}
+    views = dihedral_hashes(picture.luma) if as_query else {"original": found.hash}
     # A symmetric picture has fewer than eight different views: equal hashes find the same.
     distinct = {vector.tobytes(): name for name, vector in reversed(views.items())}
     chunks = tuple(

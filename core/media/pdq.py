@@ -7,6 +7,7 @@ Hashes agree with Meta's C++ to within float rounding, and print as the same hex
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,49 +20,58 @@ MIN_QUALITY = 50  # Meta's advice: below it hashes of different images collide
 _GRID = 64
 _FREQUENCIES = 16
 
+Luma = NDArray[np.uint8] | Float32
+
 
 @dataclass(frozen=True, slots=True)
 class Fingerprint:
-    """The 16 × 16 low frequencies of an image, and its gradient quality, 0–100."""
+    """An image's hash, (32,) uint8 in the byte order of PDQ's hex, and its quality, 0–100."""
 
-    frequencies: Float32
+    hash: UInt8
     quality: int
 
-    def hash(self) -> UInt8:
-        """Return the hash, (32,) uint8, in the byte order of PDQ's hex form."""
-        return _threshold(self.frequencies)
 
-    def dihedral_hashes(self) -> dict[str, UInt8]:
-        """Return the hashes of the image's eight mirrorings and quarter turns, by name.
-
-        Turning an image only transposes its frequencies and changes signs of every other row or
-        column, so that none of the eight needs the image again. Turns are counter-clockwise.
-        """
-        plain = self.frequencies
-        turned = plain.T
-        signs = np.where(np.arange(_FREQUENCIES) % 2 == 0, -1, 1).astype(np.float32)
-        rows, columns = signs[:, None], signs[None, :]
-        views = {
-            "original": plain,
-            "rotate_90": turned * rows,
-            "rotate_180": plain * rows * columns,
-            "rotate_270": turned * columns,
-            "flip_vertical": plain * rows,
-            "flip_horizontal": plain * columns,
-            "transpose": turned,
-            "transverse": turned * rows * columns,
-        }
-        return {name: _threshold(view) for name, view in views.items()}
-
-
-def fingerprint(luma: NDArray[np.uint8] | Float32) -> Fingerprint:
+def fingerprint(luma: Luma) -> Fingerprint:
     """Fingerprint an image of luminances 0–255, (height, width); tiny ones have quality 0."""
     height, width = luma.shape
     if min(height, width) < MIN_SIDE:
-        return Fingerprint(np.zeros((_FREQUENCIES, _FREQUENCIES), np.float32), 0)
+        return Fingerprint(np.zeros(HASH_BITS // 8, np.uint8), 0)
     grid = _sampling(height) @ luma.astype(np.float32) @ _sampling(width).T
-    transform = _dct()
-    return Fingerprint(transform @ grid @ transform.T, _quality(grid))
+    return Fingerprint(_threshold(_transform(grid)), _quality(grid))
+
+
+def dihedral_hashes(luma: Luma) -> dict[str, UInt8]:
+    """Return the hashes of the image's eight mirrorings and quarter turns, by name.
+
+    Each is exactly the hash of that picture. Meta's eight change signs in one transform instead,
+    which is cheaper but half a sample off, for the 64 places do not lie symmetrically: of 22
+    photographs, mirrored, 77 % came within 31 bits that way. Turns are counter-clockwise.
+    """
+    height, width = luma.shape
+    values = luma.astype(np.float32)
+    upright = _sampling(height) @ values
+    upturned = _sampling(height, mirrored=True) @ values
+    plain = _transform(upright @ _sampling(width).T)
+    mirrored = _transform(upright @ _sampling(width, mirrored=True).T)
+    flipped = _transform(upturned @ _sampling(width).T)
+    opposite = _transform(upturned @ _sampling(width, mirrored=True).T)
+    views = {
+        "original": plain,
+        "rotate_90": mirrored.T,
+        "rotate_180": opposite,
+        "rotate_270": flipped.T,
+        "flip_vertical": flipped,
+        "flip_horizontal": mirrored,
+        "transpose": plain.T,
+        "transverse": opposite.T,
+    }
+    return {name: _threshold(view) for name, view in views.items()}
+
+
+def _transform(grid: NDArray[Any]) -> Float32:
+    """Return the (16, 16) low frequencies of the 64 × 64 sampled places."""
+    waves = _dct()
+    return np.asarray(waves @ grid @ waves.T, np.float32)
 
 
 def _threshold(frequencies: Float32) -> UInt8:
@@ -80,8 +90,10 @@ def _quality(grid: Float32) -> int:
 
 
 @lru_cache(maxsize=256)  # images are at most 512 px: a few sizes, 128 KB each at most
-def _sampling(length: int) -> Float32:
+def _sampling(length: int, *, mirrored: bool = False) -> Float32:
     """Return the (64, length) matrix that blurs twice and samples 64 places of one axis.
+
+    Mirrored, it gives the samples that the mirrored axis would have had.
 
     Both steps are linear and the axes independent: two products replace the reference's four
     passes over the image.
@@ -94,6 +106,8 @@ def _sampling(length: int) -> Float32:
     box = inside / inside.sum(axis=1, keepdims=True)
     chosen = ((np.arange(_GRID) + 0.5) * length / _GRID).astype(int)
     matrix: Float32 = (box[chosen] @ box).astype(np.float32)
+    if mirrored:
+        matrix = np.ascontiguousarray(matrix[:, ::-1])
     matrix.setflags(write=False)
     return matrix
 

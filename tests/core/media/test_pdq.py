@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from benchmarks.corpus import cached_photographs
-from core.media.pdq import fingerprint
+from core.media.pdq import dihedral_hashes, fingerprint
 from core.types import Float32
 from tests.core.media.pictures import distance, landscape
 
@@ -35,9 +35,13 @@ def test_agrees_with_recorded_hashes(record: dict[str, Any]) -> None:
     image = landscape(record["seed"], record["width"], record["height"])
     found = fingerprint(luminance(image))
     assert abs(found.quality - record["quality"]) <= 5
-    assert tuple(found.dihedral_hashes()) == tuple(RECORDED["order"])
-    for vector, expected in zip(found.dihedral_hashes().values(), record["hashes"], strict=True):
-        assert distance(vector, np.frombuffer(bytes.fromhex(expected), np.uint8)) <= 2
+    expected = [np.frombuffer(bytes.fromhex(each), np.uint8) for each in record["hashes"]]
+    assert distance(found.hash, expected[0]) <= 2
+    # Meta derives the other seven by changing signs: near to ours, which are exact.
+    views = dihedral_hashes(luminance(image))
+    assert tuple(views) == tuple(RECORDED["order"])
+    distances = [distance(a, b) for a, b in zip(views.values(), expected, strict=True)]
+    assert max(distances) <= 40
 
 
 def test_agrees_with_meta_on_photographs() -> None:
@@ -51,27 +55,27 @@ def test_agrees_with_meta_on_photographs() -> None:
         image.thumbnail((512, 512))
         bits, quality = pdqhash.compute(np.asarray(image))
         found = fingerprint(luminance(image))
-        distances.append(distance(found.hash(), np.packbits(bits.astype(bool))))
+        distances.append(distance(found.hash, np.packbits(bits.astype(bool))))
         assert abs(found.quality - quality) <= 5, photograph.name
     assert statistics.median(distances) <= 2
     assert max(distances) <= 8
 
 
 @pytest.mark.parametrize("view", TURNS)
-def test_a_turned_picture_has_the_hash_of_that_view(view: str) -> None:
-    image = landscape(11, 512, 512)
-    expected = fingerprint(luminance(image.transpose(TURNS[view]))).hash()
-    # Sampling 64 of 512 places is not symmetric: turned pictures are sampled half a step off.
-    assert distance(fingerprint(luminance(image)).dihedral_hashes()[view], expected) <= 24
+@pytest.mark.parametrize("size", [(512, 512), (320, 240), (97, 301)])
+def test_a_turned_picture_has_the_hash_of_that_view(view: str, size: tuple[int, int]) -> None:
+    image = landscape(11, *size)
+    expected = fingerprint(luminance(image.transpose(TURNS[view]))).hash
+    assert distance(dihedral_hashes(luminance(image))[view], expected) <= 2
 
 
 def test_views_of_one_picture_are_far_apart() -> None:
-    views = list(fingerprint(luminance(landscape(12))).dihedral_hashes().values())
+    views = list(dihedral_hashes(luminance(landscape(12))).values())
     assert min(distance(a, b) for i, a in enumerate(views) for b in views[:i]) > 60
 
 
 def test_different_pictures_are_far_apart() -> None:
-    hashes = [fingerprint(luminance(landscape(seed))).hash() for seed in range(20, 32)]
+    hashes = [fingerprint(luminance(landscape(seed))).hash for seed in range(20, 32)]
     assert min(distance(a, b) for i, a in enumerate(hashes) for b in hashes[:i]) > 60
 
 
@@ -80,12 +84,13 @@ def test_tiny_pictures_have_no_quality(shape: tuple[int, int]) -> None:
     assert fingerprint(np.full(shape, 7, np.uint8)).quality == 0
 
 
-@pytest.mark.parametrize("shape", [(5, 5), (5, 700), (129, 1), (63, 65), (128, 129)])
-def test_odd_sizes_keep_the_hash_finite(shape: tuple[int, int]) -> None:
+@pytest.mark.parametrize("shape", [(5, 5), (5, 700), (129, 5), (63, 65), (128, 129)])
+def test_odd_sizes_have_a_hash(shape: tuple[int, int]) -> None:
     luma = (np.arange(shape[0])[:, None] * 31 + np.arange(shape[1]) * 17) % 256
     found = fingerprint(luma.astype(np.uint8))
-    assert np.isfinite(found.frequencies).all()
     assert 0 <= found.quality <= 100
+    # Half of the frequencies lie above their median, unless many are equal.
+    assert 64 <= int(np.unpackbits(found.hash).sum()) <= 128
 
 
 def test_a_flat_picture_has_no_quality() -> None:
