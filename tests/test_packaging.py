@@ -16,7 +16,7 @@ WANTED = [*PROJECT["dependencies"], *(line for extra in EXTRAS.values() for line
 
 def pins() -> dict[str, str]:
     """Name -> version of every line of constraints.txt."""
-    found = {}
+    found: dict[str, str] = {}
     for line in (ROOT / "constraints.txt").read_text().splitlines():
         text = line.partition("#")[0].strip()
         if text:
