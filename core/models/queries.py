@@ -56,8 +56,8 @@ class QueryInput(RequestModel):
             return given
         modes = {"document_ref": "document", "text": "text", "values": "multi_content"}
         modes["content"] = "content"
-        if {"collection_id", "document_id"} >= given.keys() and "document_id" in given:
-            return {"input_mode": "document", "document_ref": given}
+        if raw.keys() == {"collection_id", "document_id"}:
+            return {"input_mode": "document", "document_ref": raw}
         mode = next((mode for name, mode in modes.items() if name in given), "auto")
         return {"input_mode": mode, **given}
 

@@ -78,7 +78,7 @@ async def ask(
     if is_empty(mode, value):
         return _question_of_nothing(entry, spec, path, ctx)
     if mode == "vector":
-        return Question(read_vector(value, spec, path)[None, :])
+        return Question(read_vector(value, spec, f"{path}.value")[None, :])
     if mode == "document":
         return Question((await _document_vector(entry, value, path, ctx))[None, :])
     if not isinstance(value, str):
