@@ -1,13 +1,16 @@
 """attribute_filter: keep the documents of which a condition holds; first in a plan, it scans."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any, Final, Self
 
 from pydantic import Field, PrivateAttr, field_validator, model_validator
 
-from core.filtering.conditions import And, Filter, conjoin, is_templated, parse_filter
+from core.errors import FilterError
+from core.filtering.conditions import And, Condition, Filter, conjoin, is_templated, parse_filter
 from core.filtering.conditions import fields_of as fields_of_filter
 from core.filtering.operators import matches
+from core.filtering.predicates import OPERATORS
 from core.stage import (
     FieldSet,
     Row,
@@ -19,7 +22,7 @@ from core.stage import (
     fields_of,
     reads_none,
 )
-from core.types import JsonObject, JsonValue
+from core.types import JsonObject
 
 MAX_SCAN: Final = 1000  # documents of one collection that the stage returns when it comes first
 
@@ -44,9 +47,7 @@ class AttributeFilterParams(StageParams):
     batch_size: int = Field(
         100, ge=1, le=1000, description="Accepted: rows are filtered in one pass, whatever it is."
     )
-    case_insensitive: bool = Field(
-        False, description="Ignore case where a condition does not say otherwise."
-    )
+    case_insensitive: bool = Field(False, description="Ignore case in every comparison of strings.")
 
     _tree: Filter = PrivateAttr()  # read once: static parameters serve every query
 
@@ -97,15 +98,32 @@ def _rendered(params: AttributeFilterParams) -> Filter:
 
 def _read(params: AttributeFilterParams, *, templates: bool) -> Filter:
     """Parse the conditions; raises `FilterError` that names every fault."""
-    path, raw = "conditions", params.conditions
-    if raw is None:
-        path, raw = "", _simple(params)
-    if params.case_insensitive:
-        raw = {"AND": raw if isinstance(raw, list) else [raw], "case_sensitive": False}
-    return parse_filter(raw, path, templates=templates) or And(())
+    if params.conditions is not None:
+        tree = parse_filter(params.conditions, "conditions", templates=templates)
+    else:
+        tree = _read_simple(_simple(params), templates)
+    if tree is None:
+        return And(())
+    return _without_case(tree) if params.case_insensitive else tree
 
 
-def _simple(params: AttributeFilterParams) -> JsonValue:
+def _read_simple(condition: JsonObject, templates: bool) -> Filter | None:
+    try:
+        return parse_filter(condition, "", templates=templates)
+    except FilterError as error:
+        # The condition's members are parameters themselves: no path stands before them.
+        problems = [replace(p, path=p.path.removeprefix(".")) for p in error.problems]
+        raise FilterError(f"{problems[0].path}: {problems[0].message}", problems) from None
+
+
+def _without_case(tree: Filter) -> Filter:
+    if isinstance(tree, Condition):
+        ignores = OPERATORS[tree.operator].case_default is not None
+        return replace(tree, case_sensitive=False) if ignores else tree
+    return type(tree)(tuple(_without_case(part) for part in tree.parts))
+
+
+def _simple(params: AttributeFilterParams) -> JsonObject:
     condition: JsonObject = {"field": params.field, "operator": params.operator}
     # A value that was not given is not null: what that means is for the operator to say.
     return {**condition, "value": params.value} if "value" in params.model_fields_set else condition
