@@ -68,3 +68,13 @@ def _normalize(vectors: Vectors) -> None:
     for start in range(0, len(vectors), 8192):
         part = vectors[start : start + 8192]
         part /= np.linalg.norm(part, axis=1, keepdims=True)
+
+
+def make_bits(
+    count: int, bits: int, queries: int, *, seed: int = 13
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Random packed fingerprints (count, bits / 8), and queries with about a tenth flipped."""
+    rng = np.random.default_rng(seed)
+    vectors = rng.integers(0, 256, (count, bits // 8), dtype=np.uint8)
+    flips = np.packbits(rng.random((queries, bits)) < 0.1, axis=1)
+    return vectors, vectors[rng.choice(count, queries, replace=False)] ^ flips
