@@ -41,3 +41,20 @@ def group_rows(
         (value_at(members[0].fields, key_path), by_score(members)[:max_per_group])
         for members in groups.values()
     ]
+
+
+def group_row(key: JsonValue, members: Rows, documents: Rows) -> Row:
+    """Return the row that stands for a group: `{group_key, count, score, documents}`.
+
+    `members` are all its rows, best first; `documents` those to show, with every stored field.
+    Its id is `group:` and the key as JSON; it has no stored document.
+    """
+    name = f"group:{canonical(key)}"
+    fields = {
+        "document_id": name,
+        "group_key": key,
+        "count": len(members),
+        "score": number_or_none(members[0].fields.get("score")),
+        "documents": [{"document_id": row.document_id, **row.fields} for row in documents],
+    }
+    return Row(name, fields)

@@ -5,7 +5,7 @@ parameters, declared traits, and one coroutine. It sees the outside only through
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict
@@ -53,7 +53,8 @@ class Row:
 
     def with_fields(self, changes: ReadOnlyObject) -> "Row":
         """Return the row with these fields set."""
-        return replace(self, fields={**self.fields, **changes})
+        # Not dataclasses.replace, which takes five times as long: this runs per row and stage.
+        return Row(self.document_id, {**self.fields, **changes}, self.source, self.partial)
 
 
 Rows = Sequence[Row]

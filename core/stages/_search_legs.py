@@ -139,8 +139,13 @@ def _needed(
 
 
 def rows_wanted(params: FeatureSearchParams, ctx: StageContext) -> int:
-    """Return how many ungrouped documents the answer can hold."""
-    return min(params.final_top_k, int(ctx.hints.get("limit", params.final_top_k)))
+    """Return how many ungrouped documents the answer can hold.
+
+    A limit that stands after a group_by stage, moved here too, counts groups.
+    """
+    if "limit" not in ctx.hints or "group" in ctx.hints:
+        return params.final_top_k
+    return min(params.final_top_k, int(ctx.hints["limit"]))
 
 
 def _aggregation(

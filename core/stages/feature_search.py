@@ -1,13 +1,13 @@
 """feature_search: nearest neighbours of one or several queries, fused into one ranking."""
 
 from collections.abc import Coroutine, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from core.errors import InvalidRequestError, Problem
 from core.filtering.operators import matches
 from core.fusion import DocumentKey, Fused, fuse
-from core.grouping import group_rows
-from core.models.queries import SearchGrouping
+from core.grouping import group_row, group_rows
 from core.stage import (
     ALL,
     FieldSet,
@@ -94,12 +94,16 @@ async def _ranked(
     for fused, bases in zip(order, await _bases(order, hits, rows, ctx), strict=True):
         changes = _annotations(fused, legs, scores, ranks)
         for base in bases:
-            earlier = base.fields.get("features")
-            if isinstance(earlier, Mapping):
-                changes = {**changes, "features": {**earlier, **changes["features"]}}
-            ranked.append(base.with_fields(changes))
+            earlier = None if ctx.is_first else base.fields.get("features")
+            if isinstance(earlier, dict):
+                both = {**earlier, **changes["features"]}
+                ranked.append(base.with_fields({**changes, "features": both}))
+            else:
+                ranked.append(base.with_fields(changes))
     answer = await _arranged(params, ranked, ctx)
-    _explain_shortfall(params, legs, found, len(answer), ctx)
+    # A moved stage's groups are no search that found less than it was asked for.
+    returned = len(ranked) if params.group_by is None else len(answer)
+    _explain_shortfall(params, legs, found, returned, ctx)
     return answer
 
 
@@ -175,36 +179,60 @@ async def _filtered(
         message = f"{MAX_SCROLL} of the {total} documents that pass the filter were grouped"
         ctx.report.incomplete.append({"code": "scroll_limit", "message": message})
     answer = await _arranged(params, passing, ctx)
-    if len(answer) < _asked(params, ctx):
+    returned = len(passing) if params.group_by is None else len(answer)
+    if returned < _asked(params, ctx):
         ctx.report.shortfall = f"{total} documents pass the filter"
     return answer
 
 
 async def _arranged(params: FeatureSearchParams, rows: list[Row], ctx: StageContext) -> list[Row]:
-    if params.group_by is None:
-        return rows[: rows_wanted(params, ctx)]
-    return (await _grouped(params.group_by, rows, ctx))[: ctx.hints.get("limit")]
+    """Return the rows, or groups of them in the order of their best rows, as many as wanted."""
+    grouping = _grouping(params, ctx)
+    if grouping is None:
+        return rows
+    groups = group_rows(rows, grouping.field)
+    if grouping.exclude_null:
+        groups = [group for group in groups if group[0] is not None]
+    groups = groups[: grouping.limit]
+    kept = [members[: grouping.size] for _, members in groups]
+    if grouping.mode == "all":
+        # Inside a group no later stage can fetch what was not loaded.
+        full = iter(await ctx.hydrate([row for best in kept for row in best]))
+        made = [
+            group_row(key, members, [next(full) for _ in best])
+            for (key, members), best in zip(groups, kept, strict=True)
+        ]
+    else:
+        made = [row for best in kept for row in best]
+    return made[: ctx.hints.get("limit")]
 
 
-async def _grouped(grouping: SearchGrouping, rows: Rows, ctx: StageContext) -> list[Row]:
-    """Return groups in the order of their best documents, in the asked form."""
-    size = 1 if grouping.output_mode == "first" else grouping.max_per_group
-    groups = group_rows(rows, grouping.field)[: grouping.limit]
-    if grouping.output_mode != "all":
-        return [row for _, members in groups for row in members[:size]]
-    # Inside a group no later stage can fetch what was not loaded.
-    full = iter(await ctx.hydrate([row for _, members in groups for row in members[:size]]))
-    answer = []
-    for value, members in groups:
-        first = members[0]
-        identity = {n: first.fields[n] for n in _IDENTITY if n in first.fields}
-        documents = [dict(next(full).fields) for _ in members[:size]]
-        group = {"group_key": value, "count": len(members), "documents": documents}
-        answer.append(Row(first.document_id, {**identity, **group}))
-    return answer
+@dataclass(frozen=True, slots=True)
+class _Grouping:
+    """How to group: by the parameter, or by a group_by stage that the optimizer moved here."""
+
+    field: str
+    size: int
+    limit: int | None
+    mode: str
+    exclude_null: bool = False
 
 
-_IDENTITY = ("document_id", "collection_id", "score")
+def _grouping(params: FeatureSearchParams, ctx: StageContext) -> _Grouping | None:
+    own, moved = params.group_by, ctx.hints.get("group")
+    if own is not None:
+        size = 1 if own.output_mode == "first" else own.max_per_group
+        return _Grouping(own.field, size, own.limit, own.output_mode)
+    if moved is None:
+        return None
+    mode = moved.get("output_mode", "all")
+    return _Grouping(
+        field=moved["group_by_field"],
+        size=1 if mode == "first" else moved.get("max_per_group", 10),
+        limit=moved.get("max_groups"),
+        mode=mode,
+        exclude_null=moved.get("exclude_null", False),
+    )
 
 
 def _asked(params: FeatureSearchParams, ctx: StageContext) -> int:
@@ -275,7 +303,7 @@ STAGE = Stage(
         writes=_writes,
         cost=100,
         bound=_bound,
-        hints=frozenset({"limit", "columns"}),
+        hints=frozenset({"limit", "group", "columns"}),
     ),
     searches=known_requests,
     cost_tier="moderate",

@@ -508,12 +508,25 @@ def test_groups_with_their_documents() -> None:
     group_by = {"field": "brand", "max_per_group": 2, "limit": 2}
     rows = search(ctx, searches=[vector([1.0])], group_by=group_by)
     assert [(r.fields["group_key"], r.fields["count"], r.document_id) for r in rows] == [
-        ("x", 3, "d0"),
-        ("y", 2, "d1"),
+        ("x", 3, 'group:"x"'),
+        ("y", 2, 'group:"y"'),
     ]
     inner = rows[0].fields["documents"]
     assert [(d["document_id"], d["title"]) for d in inner] == [("d0", "t0"), ("d2", "t2")]
     assert rows[0].source is None
+
+
+@pytest.mark.parametrize("mode", ["first", "flatten", "all"])
+@pytest.mark.parametrize("more", [{}, {"max_groups": 2, "exclude_null": True}])
+def test_a_moved_group_by_stage_gives_what_it_would_give(mode: str, more: Any) -> None:
+    stage = {"group_by_field": "brand", "max_per_group": 2, "output_mode": mode, **more}
+    parameters = {"searches": [vector([1.0])], "final_top_k": 5}
+    moved = FakeContext({"c": GROUPED}, metrics={"v": "dot"}, hints={"group": stage})
+    apart = FakeContext({"c": GROUPED}, metrics={"v": "dot"})
+    wanted, _ = run_stage("group_by", stage, search(apart, **parameters), context=apart)
+    assert search(moved, **parameters) == wanted
+    moved.hints = {"group": stage, "limit": 1}
+    assert search(moved, **parameters) == wanted[:1]
 
 
 @given(
