@@ -142,11 +142,6 @@ class Engine:
         """Return the plan before and after optimization, and why. Nothing is executed."""
         return self._planner.explain(namespace, retriever)
 
-    def presign(self, namespace: Namespace, documents: Sequence[JsonObject]) -> list[JsonObject]:
-        """Return stored documents with presigned URLs beside their media."""
-        presigner = self._presigner(namespace)
-        return [presigner.add_urls(document) for document in documents]
-
     def check(self, namespace: Namespace, retriever: Retriever) -> None:
         """Raise `InvalidRequestError` with everything that would keep a retriever from running."""
         self._planner.check(namespace, retriever)
