@@ -11,7 +11,6 @@ import orjson
 
 from core.auth.principals import Principal, authorize, namespace_forbidden
 from core.errors import (
-    ForbiddenError,
     InvalidRequestError,
     NotFoundError,
     Problem,
@@ -49,7 +48,7 @@ class Dispatcher:
         try:
             response = await self._answer(request)
         except Exception as error:
-            response = _error_response(error, request)
+            response = error_response(error, request)
         response.headers.setdefault("X-Request-Id", request.request_id)
         return response
 
@@ -176,7 +175,8 @@ def _facts(route: Route, call: Call) -> dict[str, Any]:
     return facts
 
 
-def _error_response(error: Exception, request: ApiRequest) -> ApiResponse:
+def error_response(error: Exception, request: ApiRequest) -> ApiResponse:
+    """Return the answer to an exception; an unexpected one is logged and not shown."""
     if not isinstance(error, TrawlError):
         error = _as_trawl_error(error)
     status, body, headers = error_body(error, request.request_id)
@@ -193,6 +193,3 @@ def _as_trawl_error(error: Exception) -> TrawlError:
     wrapped = TrawlError(f"unexpected {type(error).__name__}")
     wrapped.__cause__ = error
     return wrapped
-
-
-__all__ = ["Dispatcher", "ForbiddenError", "choose_namespace", "json_response"]

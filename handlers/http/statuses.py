@@ -30,6 +30,13 @@ class BodyTooLargeError(TrawlError):
     blame = "caller"
 
 
+class AnswerTooLargeError(TrawlError):
+    """The answer is larger than this way out takes."""
+
+    code = "answer_too_large"
+    blame = "caller"
+
+
 # The error types are the reference's where it has one (contract §1.4).
 STATUSES: Final = MappingProxyType[type[TrawlError], tuple[int, str]](
     {
@@ -54,6 +61,7 @@ STATUSES: Final = MappingProxyType[type[TrawlError], tuple[int, str]](
         RouteNotFoundError: (404, "NotFoundError"),
         MethodNotAllowedError: (405, "MethodNotAllowedError"),
         BodyTooLargeError: (413, "BadRequestError"),
+        AnswerTooLargeError: (422, "ValidationError"),
     }
 )
 

@@ -1,0 +1,213 @@
+"""The HTTP API on Lambda: API Gateway events in (REST and HTTP), answers out, logs and metrics."""
+
+import asyncio
+import base64
+import json
+import logging
+import os
+import time
+from collections.abc import Mapping
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import parse_qs
+
+from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.event_handler import (
+    APIGatewayHttpResolver,
+    ApiGatewayResolver,
+    APIGatewayRestResolver,
+    Response,
+)
+from aws_lambda_powertools.metrics import MetricUnit
+
+from core.deadline import Deadline
+from core.settings import Settings
+from handlers.http.dispatch import Dispatcher, error_response
+from handlers.http.messages import ApiRequest, ApiResponse
+from handlers.http.routes import TABLE
+from handlers.http.statuses import AnswerTooLargeError
+
+if TYPE_CHECKING:
+    from core.app import App
+
+Event = dict[str, Any]
+
+_METHODS: Final = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
+# Lambda answers 6 MB, counted after the body has become a string within JSON.
+MAX_ANSWER_BYTES: Final = 6_291_556 - 20_000
+
+logger = Logger(service="trawl-api")
+metrics = Metrics(namespace="Trawl", service="trawl-api")
+for _name in ("trawl", "core"):
+    # What the layers below log comes out as the same JSON, with the same request id.
+    logging.getLogger(_name).handlers = [logger.registered_handler]
+    logging.getLogger(_name).propagate = False
+    logging.getLogger(_name).setLevel(logging.INFO)
+
+
+@cache
+def _settings() -> Settings:
+    return Settings.from_environment(os.environ)
+
+
+@cache
+def _app() -> "App":
+    """The service, built when a route first needs it: a probe of health pays for none of it."""
+    from core.app import build_app
+
+    return build_app(_settings())
+
+
+@cache
+def _runner() -> asyncio.Runner:
+    """One loop for the life of the process: the engine's tasks and pools belong to it."""
+    return asyncio.Runner()
+
+
+@cache
+def _dispatcher() -> Dispatcher:
+    return Dispatcher(TABLE, _app)
+
+
+@cache
+def _resolver(version: str) -> ApiGatewayResolver:
+    """The resolver of that event format. One catch-all rule: the routes stand in `routes.py`, and
+    registering each with Powertools too would cost every cold start and say the same twice."""
+    resolver = APIGatewayHttpResolver() if version == "2.0" else APIGatewayRestResolver()
+
+    @resolver.route(r".*", method=_METHODS)
+    def answer() -> Response[str]:
+        event: Event = resolver.current_event.raw_event
+        return _to_powertools(_answer(event, resolver.lambda_context))
+
+    return resolver
+
+
+@metrics.log_metrics
+def handler(event: Event, context: Any) -> Event:
+    """Answer one API Gateway event, of either format."""
+    version = "2.0" if event.get("version") == "2.0" else "1.0"
+    result: Event = _resolver(version).resolve(event, context)
+    return result
+
+
+def _answer(event: Event, context: Any) -> ApiResponse:
+    started = time.perf_counter()
+    request = read_event(event, context)
+    logger.append_keys(request_id=request.request_id)
+    response = _runner().run(_dispatcher()(request))
+    _bound(response, request)
+    _observe(request, response, (time.perf_counter() - started) * 1000)
+    return response
+
+
+def read_event(event: Event, context: Any) -> ApiRequest:
+    """Return the request in an event. Its deadline is the function's own, less a reserve."""
+    is_v2 = event.get("version") == "2.0"
+    facts = event.get("requestContext") or {}
+    reserve_ms = _settings().deadline_reserve_ms
+    remaining_ms = context.get_remaining_time_in_millis() - reserve_ms
+    return ApiRequest(
+        method=(facts["http"]["method"] if is_v2 else event["httpMethod"]).upper(),
+        path=_path(event["rawPath"] if is_v2 else event["path"]),
+        headers=_headers(event),
+        deadline=Deadline.after(max(0.0, remaining_ms / 1000)),
+        request_id=str(getattr(context, "aws_request_id", None) or facts.get("requestId") or ""),
+        query=_query(event, is_v2=is_v2),
+        body=_body(event),
+    )
+
+
+def _path(path: str) -> str:
+    """Return the path without the stage or base path that may stand before it.
+
+    Not Powertools' own `path`: it cuts the stage's length off a path that has no stage in it, as
+    behind a custom domain.
+    """
+    start = path.find("/v1/")
+    if start > 0:
+        return path[start:]
+    return "/docs" if path.endswith("/docs") else path
+
+
+def _headers(event: Event) -> dict[str, str]:
+    multiple: Mapping[str, list[str]] = event.get("multiValueHeaders") or {}
+    headers = {name.lower(): values[0] for name, values in multiple.items() if values}
+    for name, value in (event.get("headers") or {}).items():
+        headers.setdefault(name.lower(), value)
+    return headers
+
+
+def _query(event: Event, *, is_v2: bool) -> dict[str, list[str]]:
+    if is_v2:
+        # `queryStringParameters` joins repeated ones with commas, which values may hold too.
+        return parse_qs(event.get("rawQueryString") or "", keep_blank_values=True)
+    multiple = event.get("multiValueQueryStringParameters")
+    if multiple:
+        return dict(multiple)
+    return {name: [value] for name, value in (event.get("queryStringParameters") or {}).items()}
+
+
+def _body(event: Event) -> bytes:
+    body = event.get("body") or ""
+    return base64.b64decode(body) if event.get("isBase64Encoded") else body.encode()
+
+
+def _bound(response: ApiResponse, request: ApiRequest) -> None:
+    """Turn an answer that Lambda would refuse into an error that says what to do."""
+    if _wire_size(response.body) <= MAX_ANSWER_BYTES:
+        return
+    error = AnswerTooLargeError(
+        "the answer is larger than 6 MB; ask for fewer or without vectors",
+        limits={"max_answer_bytes": MAX_ANSWER_BYTES},
+    )
+    refused = error_response(error, request)
+    response.status, response.body, response.headers = refused.status, refused.body, refused.headers
+
+
+def _wire_size(body: bytes) -> int:
+    return min(_escaped_size(body), -(-len(body) // 3) * 4)
+
+
+def _escaped_size(body: bytes) -> int:
+    """Return the bytes of a body as a JSON string; small ones are not worth measuring."""
+    if len(body) * 6 <= MAX_ANSWER_BYTES:
+        return len(body)
+    return len(json.dumps(body.decode()))
+
+
+def _to_powertools(response: ApiResponse) -> Response[str]:
+    headers = dict(response.headers)
+    content_type = headers.pop("Content-Type", "application/json")
+    escaped = _escaped_size(response.body)
+    if escaped <= MAX_ANSWER_BYTES:
+        body: Any = response.body.decode()
+    else:
+        body = response.body  # bytes go out in base64, which grows by a third whatever is in them
+    return Response(response.status, content_type, body, headers)
+
+
+def _observe(request: ApiRequest, response: ApiResponse, milliseconds: float) -> None:
+    """Say what happened, never what was asked: inputs and documents are the user's."""
+    facts = response.facts
+    operation = str(facts.get("operation", "unknown"))
+    metrics.add_dimension("operation", operation)
+    metrics.add_metric("Requests", MetricUnit.Count, 1)
+    metrics.add_metric("Latency", MetricUnit.Milliseconds, round(milliseconds, 3))
+    if response.status >= 500:
+        metrics.add_metric("ServerErrors", MetricUnit.Count, 1)
+    elif response.status >= 400:
+        metrics.add_metric("ClientErrors", MetricUnit.Count, 1)
+    for status in ("completed", "failed", "timed_out"):
+        if facts.get(status):
+            name = "Queries" + status.title().replace("_", "")
+            metrics.add_metric(name, MetricUnit.Count, facts[status])
+    logger.info(
+        "request",
+        extra={
+            "method": request.method,
+            "status": response.status,
+            "duration_ms": round(milliseconds, 3),
+            **facts,
+        },
+    )
