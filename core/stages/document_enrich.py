@@ -25,7 +25,7 @@ from core.stage import (
     fields_of,
 )
 from core.stages._concurrency import run_together
-from core.templates import compile_tree
+from core.templates import compile_tree, render_value
 from core.types import JsonObject, JsonValue, ReadOnlyObject
 from core.values import canonical
 
@@ -33,6 +33,8 @@ MAX_LOOKUPS: Final = 10  # retriever joins in flight
 
 # A document stays who it is when another's fields are merged into its root.
 _IDENTITY: Final = ("document_id", "collection_id", "score", "_internal")
+# What the SDK's typed model sends where no collection was named.
+_SDK_PLACEHOLDER: Final = "{{COLLECTION_ID}}"
 _GUIDE_NAMES: Final = (
     ("collection_id", "target_collection_id"),
     ("lookup_field", "target_field"),
@@ -80,6 +82,8 @@ class DocumentEnrichParams(StageParams):
         for name in ("retriever_id", "output_field"):  # the SDK's typed defaults
             if given.get(name) == "null":
                 del given[name]
+        if given.get("target_collection_id") == _SDK_PLACEHOLDER:
+            del given["target_collection_id"]
         return given
 
     @field_validator("retriever_config")
@@ -153,7 +157,7 @@ async def _join_by_value(
                 values.append(item)
             mine.append(place)
         places.append(mine)
-    target = params.target_collection_id or ""
+    target = render_value(params.target_collection_id, ctx.scope, "target_collection_id")
     found = await ctx.lookup(target, params.target_field, values)
     return [next((found[p].fields for p in mine if p in found), None) for mine in places]
 
@@ -183,7 +187,9 @@ async def _best_result(
         if params.retriever_config is None:
             found = await ctx.run_retriever(params.retriever_id or "", inputs)
         else:
-            found = await ctx.run_stages(_scoped_config(params, params.retriever_config), inputs)
+            found = await ctx.run_stages(
+                _scoped_config(params, params.retriever_config, ctx), inputs
+            )
     except DeadlineError:
         message = "a lookup ran out of time: its document was treated as having no match"
         ctx.report.incomplete.append({"code": "lookup_timeout", "message": message})
@@ -194,10 +200,13 @@ async def _best_result(
     return best.fields
 
 
-def _scoped_config(params: DocumentEnrichParams, config: JsonObject) -> JsonObject:
+def _scoped_config(
+    params: DocumentEnrichParams, config: JsonObject, ctx: StageContext
+) -> JsonObject:
     if params.target_collection_id is None:
         return config
-    return {"collection_identifiers": [params.target_collection_id], **config}
+    target = render_value(params.target_collection_id, ctx.scope, "target_collection_id")
+    return {"collection_identifiers": [target], **config}
 
 
 def _merged(params: DocumentEnrichParams, row: Row, match: ReadOnlyObject) -> Row:
@@ -279,6 +288,7 @@ STAGE = Stage(
         writes=_writes,
         cost=100,
     ),
-    row_templates=frozenset({"retriever_inputs", "retriever_config"}),
+    # The collection's name too: the SDK's placeholder in its place is no template to render.
+    row_templates=frozenset({"retriever_inputs", "retriever_config", "target_collection_id"}),
     cost_tier="moderate",
 )

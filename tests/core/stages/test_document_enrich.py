@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from mixpeek.models.stage_params_document_enrich import StageParamsDocumentEnrich
 from pydantic import ValidationError
 
 from core.errors import DeadlineError, FilterError, NotFoundError, StageError, TemplateError
@@ -221,6 +222,23 @@ def test_a_lookup_out_of_time_is_no_match_and_incomplete() -> None:
 def test_joins_that_mean_nothing_are_refused(parameters: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         find_stage("document_enrich").params.model_validate(parameters)
+
+
+def test_what_the_sdk_s_typed_model_sends_is_understood() -> None:
+    read = find_stage("document_enrich").params.model_validate
+    sent = StageParamsDocumentEnrich(retriever_id="r").to_dict()
+    assert sent["target_collection_id"] == "{{COLLECTION_ID}}" and sent["output_field"] == "null"
+    assert read(sent) == read({"retriever_id": "r"})
+    assert read(StageParamsDocumentEnrich(target_collection_id="c").to_dict()) == read(
+        {"target_collection_id": "c"}
+    )
+
+
+def test_the_collection_may_be_named_by_an_input() -> None:
+    ctx = FakeContext(CTX, scope={"INPUT": {"where": "brands"}}, is_first=False)
+    parameters = {**JOIN, "target_collection_id": "{{INPUT.where}}", "fields_to_merge": ["name"]}
+    out, _ = run_stage("document_enrich", parameters, [{"brand_id": "b1"}], context=ctx)
+    assert out[0].fields["name"] == "Acme"
 
 
 def test_a_faulty_when_is_named() -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from mixpeek.models.stage_params_mmr import StageParamsMmr
 from pydantic import ValidationError
 
 from core.registry import find_stage
@@ -214,4 +215,4 @@ def test_spellings() -> None:
     read = find_stage("mmr").params.model_validate
     assert read({"lambda": 0.2}) == read({"lambda_": 0.2})
     assert read({"embedding_field": "v"}) == read({"diversity_feature_uri": "v"})
-    assert read({"diversity_feature_uri": "null", "top_k": None}) == read({})
+    assert read(StageParamsMmr().to_dict()) == read({"top_k": None}) == read({})
