@@ -63,8 +63,6 @@ class Crew:
         try:
             _work_through(shared, work, stop, results)
         finally:
-            for _ in shared:  # after an error: leave nothing for the helpers
-                pass
             started = [future for future in futures if not future.cancel()]
             errors = [future.exception() for future in started]
         for error in errors:
@@ -97,9 +95,12 @@ def _work_through(
     results: list[Result],
 ) -> None:
     # A list's iterator hands each item to one thread only: next() on it is atomic.
-    for task in shared:
-        if stop():
-            for _ in shared:
-                pass
-            raise DeadlineError("time ran out during a vector search")
-        results.append(work(task))
+    try:
+        for task in shared:
+            if stop():
+                raise DeadlineError("time ran out during a vector search")
+            results.append(work(task))
+    except BaseException:
+        for _ in shared:  # leave nothing for the others
+            pass
+        raise

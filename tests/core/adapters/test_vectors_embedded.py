@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from core.adapters.vectors_embedded import EmbeddedVectors
 from core.adapters.vectors_reference import ReferenceVectors
 from core.ports.vectors import TopK, VectorBlock, VectorSearch
-from core.search import hamming, passes, scan
+from core.search import hamming, passes, plain, products, scan
 from core.search.rescoring import score_all
 from core.types import Metric
 from tests.contracts.vectors import METRICS, VectorsContract, make_block, make_vectors
@@ -54,6 +54,11 @@ def one_giant(rng: np.random.Generator, vectors: Any) -> Any:
     return vectors
 
 
+def some_extreme(rng: np.random.Generator, vectors: Any) -> Any:
+    factors = rng.choice([1.0, 1.0, 1e-40, 1e-18, 1e18, 3e37], (len(vectors), 1))
+    return vectors * factors.astype(np.float32)
+
+
 def near_duplicates(rng: np.random.Generator, vectors: Any) -> Any:
     copies = np.repeat(vectors[: len(vectors) // 50 + 1], 50, axis=0)[: len(vectors)]
     return copies + np.float32(1e-7) * rng.standard_normal(copies.shape, dtype=np.float32)
@@ -71,6 +76,7 @@ SHAPES: dict[str, Any] = {
     "all equal": lambda rng, vectors: np.broadcast_to(vectors[0], vectors.shape).copy(),
     "norms from 1e-7 to 1e7": spread_norms,
     "one giant": one_giant,
+    "some extreme": some_extreme,
     "near duplicates": near_duplicates,
     "denormal": lambda rng, vectors: vectors * np.float32(1e-40),
     "enormous": lambda rng, vectors: np.clip(vectors, -3, 3) * np.float32(1e38),
@@ -125,11 +131,27 @@ CASES = st.builds(
 )
 
 
-@settings(derandomize=True, deadline=None, max_examples=300)
+@settings(derandomize=True, deadline=None, max_examples=250)
 @given(CASES)
 def test_agrees_with_the_reference(case: Case) -> None:
     block, queries, mask = case.make()
     found = ENGINE.search(block, queries, case.k, mask)
+    assert_same(found, REFERENCE.search(block, queries, case.k, mask))
+
+
+@settings(derandomize=True, deadline=None, max_examples=250)
+@given(CASES, st.sampled_from([1, 128]))
+def test_agrees_when_blocks_and_samples_are_small(case: Case, dense: int) -> None:
+    """As above, but so that even thousands of rows take every path that millions take."""
+    block, queries, mask = case.make()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(scan, "_SAMPLE", 16)
+        patch.setattr(scan, "_MOST_SAMPLE", 128)
+        patch.setattr(products, "BLOCK_ELEMENTS", 1)
+        patch.setattr(products, "_FEW", 1)
+        patch.setattr(products, "_DENSE", dense * 1000)
+        patch.setattr(plain, "_BLOCK_ELEMENTS", 1)
+        found = ENGINE.search(block, queries, case.k, mask)
     assert_same(found, REFERENCE.search(block, queries, case.k, mask))
 
 
