@@ -1,8 +1,10 @@
 """Near-duplicate texts: Jaccard similarity of character shingles, without comparing all pairs."""
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
+from collections.abc import Sequence
 
+_HAIR = 1e-9  # what rounding of a threshold times a count may lose
 LENGTH = 5  # characters per shingle: long enough that unrelated prose shares few
 
 
@@ -15,48 +17,48 @@ def shingles(text: str) -> frozenset[str]:
 
 
 class NearDuplicates:
-    """Remembers texts and says whether a new one resembles any of them.
+    """Texts, known beforehand, that are told one after another from those remembered so far.
 
     Similarity is |A ∩ B| / |A ∪ B| of shingle sets. Sets that are similar to degree t share at
     least ⌈t·|A|⌉ shingles, so that in any one order of all shingles their first |A| − ⌈t·|A|⌉ + 1
     meet (prefix filtering: Chaudhuri, Ganti, Kaushik, ICDE 2006). Only those are indexed and
-    looked up; newer shingles come first, as they are the rarer ones.
+    looked up; the order is rare shingles first, which few texts share.
     """
 
-    def __init__(self, threshold: float) -> None:
+    def __init__(self, texts: Sequence[str], threshold: float) -> None:
         self.comparisons = 0
-        self.remembered = 0  # shingles held
         self._threshold = threshold
-        self._numbers: dict[str, int] = {}
-        self._texts: list[frozenset[int]] = []
+        several = [shingles(text) for text in texts]
+        counts = Counter(shingle for one in several for shingle in one)
+        rare_first = sorted(counts, key=lambda shingle: (counts[shingle], shingle))
+        ranks = {shingle: rank for rank, shingle in enumerate(rare_first)}
+        self._texts = [frozenset(ranks[shingle] for shingle in one) for one in several]
+        self._remembered: list[int] = []
         self._index: defaultdict[int, list[int]] = defaultdict(list)
 
-    def resembles(self, text: str) -> bool:
-        """Say whether `text` is similar to a remembered one; if not, remember it."""
-        numbers = self._numbered(text)
-        prefix = self._prefix(numbers)
-        candidates = {n for number in prefix for n in self._index.get(number, ())}
+    def resembles(self, number: int) -> bool:
+        """Say whether text `number` is similar to a remembered one; if not, remember it."""
+        mine = self._texts[number]
+        prefix = self._prefix(mine)
+        candidates = {other for rank in prefix for other in self._index.get(rank, ())}
         if self._threshold == 0:  # even texts that share nothing are similar
-            candidates.update(range(len(self._texts)))
-        for candidate in candidates:
+            candidates.update(self._remembered)
+        for other in candidates:
             self.comparisons += 1
-            if self._similar(numbers, self._texts[candidate]):
+            if self._similar(mine, self._texts[other]):
                 return True
-        for number in prefix:
-            self._index[number].append(len(self._texts))
-        self._texts.append(numbers)
-        self.remembered += len(numbers)
+        for rank in prefix:
+            self._index[rank].append(number)
+        self._remembered.append(number)
         return False
 
-    def _numbered(self, text: str) -> frozenset[int]:
-        known = self._numbers
-        return frozenset(known.setdefault(s, len(known)) for s in sorted(shingles(text)))
-
-    def _prefix(self, numbers: frozenset[int]) -> list[int]:
+    def _prefix(self, ranks: frozenset[int]) -> list[int]:
         # A hair below, so that rounding of t·|A| never shortens the prefix.
-        shared = math.ceil(self._threshold * len(numbers) - 1e-9)
-        return sorted(numbers, reverse=True)[: len(numbers) - shared + 1]
+        shared = math.ceil(self._threshold * len(ranks) - _HAIR)
+        return sorted(ranks)[: len(ranks) - shared + 1]
 
     def _similar(self, one: frozenset[int], other: frozenset[int]) -> bool:
+        if min(len(one), len(other)) < self._threshold * max(len(one), len(other)) - _HAIR:
+            return False
         shared = len(one & other)
-        return shared >= self._threshold * (len(one) + len(other) - shared) - 1e-9
+        return shared >= self._threshold * (len(one) + len(other) - shared) - _HAIR

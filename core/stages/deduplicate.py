@@ -11,8 +11,8 @@ from core.stage import Row, Rows, Stage, StageContext, StageParams, Traits, fiel
 from core.values import canonical, value_at
 
 # What one query may spend on comparing texts; rows past it are kept unchecked, and that is said.
-_MOST_COMPARISONS = 50_000
-_MOST_SHINGLES = 1_000_000
+_MOST_COMPARISONS = 100_000
+_MOST_CHARACTERS = 1_000_000
 
 
 class DeduplicateParams(StageParams):
@@ -76,28 +76,55 @@ def _by_fields(params: DeduplicateParams, rows: Rows, ctx: StageContext) -> list
 
 
 async def _by_content(params: DeduplicateParams, rows: Rows, ctx: StageContext) -> list[Row]:
-    seen = NearDuplicates(params.similarity_threshold)
+    texts = _texts(params, rows)
+    numbers = {position: number for number, position in enumerate(texts)}
+    # In a thread, so that other queries go on; _MOST_CHARACTERS bounds its time to about a second.
+    seen = await asyncio.to_thread(
+        NearDuplicates, list(texts.values()), params.similarity_threshold
+    )
+    last = max(texts, default=-1)
     kept: list[Row] = []
-    for number, row in enumerate(rows):
-        text = value_at(row.fields, params.content_field)
-        if not isinstance(text, str) or not text.strip():
+    for position, row in enumerate(rows):
+        if _text(params, row) is None:
             kept.append(row)
             continue
-        if seen.comparisons >= _MOST_COMPARISONS or seen.remembered >= _MOST_SHINGLES:
+        if position > last or seen.comparisons >= _MOST_COMPARISONS:
             ctx.report.limits.append(
                 {
                     "name": "deduplicate_rows",
                     "requested": len(rows),
-                    "applied": number,
-                    "ceiling": number,
+                    "applied": position,
+                    "ceiling": position,
                 }
             )
-            return [*kept, *rows[number:]]
-        if not seen.resembles(text if params.case_sensitive else text.casefold()):
+            return [*kept, *rows[position:]]
+        if not seen.resembles(numbers[position]):
             kept.append(row)
         ctx.deadline.check("deduplicate")
         await asyncio.sleep(0)  # other queries run on this loop
     return kept
+
+
+def _texts(params: DeduplicateParams, rows: Rows) -> dict[int, str]:
+    """Return the texts by position, as many as may be held at once."""
+    texts: dict[int, str] = {}
+    held = 0
+    for position, row in enumerate(rows):
+        text = _text(params, row)
+        if text is None:
+            continue
+        held += len(text)
+        if held > _MOST_CHARACTERS:
+            break
+        texts[position] = text
+    return texts
+
+
+def _text(params: DeduplicateParams, row: Row) -> str | None:
+    text = value_at(row.fields, params.content_field)
+    if not isinstance(text, str) or not text.strip():
+        return None
+    return text if params.case_sensitive else text.casefold()
 
 
 STAGE: Stage[DeduplicateParams] = Stage(

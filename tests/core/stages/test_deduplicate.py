@@ -77,14 +77,18 @@ def test_case_of_content() -> None:
     assert len(run_stage("deduplicate", insensitive, rows)[0]) == 1
 
 
-def test_past_its_budget_rows_are_kept_and_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(deduplicate, "_MOST_SHINGLES", 10)
-    rows, report = run_stage(
-        "deduplicate", {"strategy": "content"}, [{"content": STORY}, {"content": STORY}]
-    )
-    assert ids_of(rows) == ["d0", "d1"]
+@pytest.mark.parametrize(
+    ("budget", "most"), [("_MOST_CHARACTERS", len(STORY)), ("_MOST_COMPARISONS", 1)]
+)
+def test_past_its_budget_rows_are_kept_and_that_is_said(
+    budget: str, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deduplicate, budget, most)
+    rows, report = run_stage("deduplicate", {"strategy": "content"}, [{"content": STORY}] * 4)
+    checked = 1 if budget == "_MOST_CHARACTERS" else 2
+    assert ids_of(rows) == ["d0", *[f"d{n}" for n in range(checked, 4)]]
     assert report.limits == [
-        {"name": "deduplicate_rows", "requested": 2, "applied": 1, "ceiling": 1}
+        {"name": "deduplicate_rows", "requested": 4, "applied": checked, "ceiling": checked}
     ]
 
 

@@ -41,6 +41,15 @@ EXAMPLES: Mapping[str, list[dict[str, Any]]] = {
             "include_documents": True,
         },
     ],
+    "attribute_filter": [
+        {"field": "x", "operator": "gte", "value": 2},
+        {
+            "conditions": {
+                "OR": [{"field": "tag", "value": "a"}, {"NOT": {"field": "meta.rank", "value": 1}}]
+            }
+        },
+        {"AND": []},
+    ],
     "deduplicate": [
         {"fields": ["tag"]},
         {"fields": ["n", "meta.k"], "keep": "last", "case_sensitive": False},
@@ -60,6 +69,10 @@ EXAMPLES: Mapping[str, list[dict[str, Any]]] = {
         {"template": "{% for t in DOC['tags'] %}{% endfor %}{\"x\": {{ DOC.x }}}"},
     ],
     "limit": [{"limit": 2}, {"limit": 3, "offset": 1}],
+    "mmr": [
+        {"diversity_fields": ["tag", "meta.k"]},
+        {"diversity_fields": ["x"], "top_k": 3, "lambda": 0.2, "score_field": "y"},
+    ],
     "sample": [
         {"count": 3},
         {"count": 3, "seed": 7, "preserve_top_k": 2},
