@@ -43,6 +43,7 @@ class App:
     settings: Settings
     records: Records
     buckets: BlobStores
+    store: CollectionStore
     keys: Keys
     namespaces: NamespaceCatalog
     collections: CollectionCatalog
@@ -100,6 +101,7 @@ def build_app(settings: Settings, *, base_url: str = "http://127.0.0.1:8080") ->
         settings=settings,
         records=records,
         buckets=buckets,
+        store=store,
         keys=Keys(records),
         namespaces=NamespaceCatalog(records, collections, own_buckets=frozenset(names)),
         collections=collections,
