@@ -1,0 +1,95 @@
+"""The blob format: what goes in comes out, and nothing else is ever taken for it."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from core.errors import CorruptBlobError
+from core.storage.container import ALIGNMENT, encode_container, open_container
+
+ARRAYS: dict[str, NDArray[Any]] = {
+    "bytes": np.arange(7, dtype=np.uint8),
+    "empty": np.empty((0, 4), np.float32),
+    "matrix": np.arange(12, dtype=np.float32).reshape(3, 4),
+    "codes": np.arange(-6, 6, dtype=np.int8).reshape(3, 4),
+    "rows": np.arange(5, dtype=np.int32),
+    "offsets": np.arange(5, dtype=np.int64),
+    "hashes": np.array([0, 2**64 - 1], np.uint64),
+}
+ENCODED = encode_container({"format": 1, "names": ["ü"]}, ARRAYS)
+
+
+def test_arrays_come_back_in_place_aligned_and_read_only() -> None:
+    container = open_container(memoryview(ENCODED.data), ENCODED.digest)
+    assert container.meta == {"format": 1, "names": ["ü"]}
+    assert list(container.sections) == list(ARRAYS)
+    base = np.frombuffer(ENCODED.data, np.uint8).ctypes.data
+    for name, array in container.sections.items():
+        assert array.dtype == ARRAYS[name].dtype
+        assert array.shape == ARRAYS[name].shape
+        assert np.array_equal(array, ARRAYS[name])
+        assert not array.flags.writeable
+        if array.size:
+            assert (array.ctypes.data - base) % ALIGNMENT == 0
+            assert base < array.ctypes.data < base + len(ENCODED.data)
+
+
+def test_the_bytes_are_the_same_each_time() -> None:
+    assert encode_container({"format": 1, "names": ["ü"]}, ARRAYS) == ENCODED
+
+
+def test_a_transposed_array_is_stored_by_its_values() -> None:
+    array = np.arange(6, dtype=np.float32).reshape(2, 3).T
+    encoded = encode_container({}, {"a": array})
+    opened = open_container(memoryview(encoded.data), encoded.digest)
+    assert np.array_equal(opened.sections["a"], array)
+
+
+@pytest.mark.parametrize("dtype", [object, np.float64, "U3", ">f4"])
+def test_other_types_are_not_stored(dtype: str) -> None:
+    with pytest.raises(TypeError):
+        encode_container({}, {"a": np.zeros(2, dtype)})
+
+
+@settings(derandomize=True, deadline=None, max_examples=300)
+@given(st.integers(0, len(ENCODED.data) - 1), st.integers(1, 255))
+def test_any_altered_byte_is_found(place: int, change: int) -> None:
+    data = bytearray(ENCODED.data)
+    data[place] ^= change
+    with pytest.raises(CorruptBlobError):
+        open_container(memoryview(data), ENCODED.digest)
+
+
+@settings(derandomize=True, deadline=None, max_examples=100)
+@given(st.integers(0, len(ENCODED.data) - 1))
+def test_any_truncation_is_found(length: int) -> None:
+    with pytest.raises(CorruptBlobError):
+        open_container(memoryview(ENCODED.data)[:length], ENCODED.digest)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"\x80\x04N.",
+        b"PK\x03\x04" + bytes(200),
+        b"TRAWLSG1",
+        b"TRAWLSG1" + b"\xff" * 200,
+        b"TRAWLSG1" + bytes(200),
+        ENCODED.data + b"\0",
+        ENCODED.data + bytes(64),
+    ],
+)
+def test_foreign_bytes_are_refused(data: bytes) -> None:
+    with pytest.raises(CorruptBlobError):
+        open_container(memoryview(data), ENCODED.digest)
+
+
+def test_a_whole_container_under_anothers_digest_is_refused() -> None:
+    other = encode_container({"format": 1, "names": ["u"]}, ARRAYS)
+    with pytest.raises(CorruptBlobError):
+        open_container(memoryview(other.data), ENCODED.digest)

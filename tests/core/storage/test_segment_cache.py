@@ -1,0 +1,102 @@
+"""The segment cache: bounded, least recently used out first, one load at a time."""
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from core.errors import BlobNotFoundError, CorruptBlobError
+from core.storage.manifest import SegmentEntry
+from core.storage.segment_cache import SegmentCache
+from core.storage.segments import encode_segment
+from tests.core.storage.doubles import MemoryBlobs, doc
+
+
+def _stored(blobs: MemoryBlobs, name: str) -> SegmentEntry:
+    encoded = encode_segment([doc(name, fill="x" * 1000)], {})
+    blobs.stored[name] = encoded.data
+    return SegmentEntry(name, name, encoded.digest, len(encoded.data), 1, 0)
+
+
+def _count_loads(blobs: MemoryBlobs) -> list[str]:
+    loads: list[str] = []
+    blobs.before = lambda operation, key: loads.append(key)
+    return loads
+
+
+def test_a_segment_is_loaded_once() -> None:
+    blobs, cache = MemoryBlobs(), SegmentCache()
+    entry = _stored(blobs, "a")
+    loads = _count_loads(blobs)
+    assert cache.get(blobs, entry) is cache.get(blobs, entry)
+    assert loads == ["a"]
+    assert cache.held_bytes == entry.size
+
+
+def test_the_least_recently_used_goes_first() -> None:
+    blobs = MemoryBlobs()
+    entries = [_stored(blobs, name) for name in "abc"]
+    cache = SegmentCache(max_bytes=entries[0].size * 2 + 100)
+    loads = _count_loads(blobs)
+    for which in (0, 1, 0, 2, 0, 1):
+        cache.get(blobs, entries[which])
+    assert loads == ["a", "b", "c", "b"]
+    assert cache.held_bytes <= entries[0].size * 2 + 100
+
+
+def test_a_segment_larger_than_the_bound_is_usable_and_alone() -> None:
+    blobs = MemoryBlobs()
+    first, second = _stored(blobs, "a"), _stored(blobs, "b")
+    cache = SegmentCache(max_bytes=10)
+    assert cache.get(blobs, first).payload(0)["fill"]
+    assert cache.get(blobs, second).payload(0)["fill"]
+    assert cache.held_bytes == second.size
+
+
+def _pile_up(blobs: MemoryBlobs, get: Callable[[int], object]) -> list[str]:
+    """Call `get` from eight threads, none before all have begun; return the keys loaded."""
+    loads: list[str] = []
+    begun = threading.Barrier(8)
+
+    def wait(operation: str, key: str) -> None:
+        loads.append(key)
+
+    def run(n: int) -> object:
+        begun.wait(10)
+        return get(n)
+
+    blobs.before = wait
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(run, range(8)))
+    return loads
+
+
+def test_threads_that_ask_at_once_share_one_load() -> None:
+    blobs, cache = MemoryBlobs(), SegmentCache()
+    entry = _stored(blobs, "a")
+    assert _pile_up(blobs, lambda n: cache.get(blobs, entry)) == ["a"]
+    assert cache.held_bytes == entry.size
+
+
+def test_a_failed_load_is_told_and_not_kept() -> None:
+    blobs, cache = MemoryBlobs(), SegmentCache()
+    entry = _stored(blobs, "a")
+    good = blobs.stored.pop("a")
+    with pytest.raises(BlobNotFoundError):
+        cache.get(blobs, entry)
+    blobs.stored["a"] = good[:-64]
+    with pytest.raises(CorruptBlobError):
+        cache.get(blobs, entry)
+    blobs.stored["a"] = good
+    assert cache.get(blobs, entry).count == 1
+    assert cache.held_bytes == entry.size
+
+
+def test_equal_bytes_under_another_key_are_loaded_for_themselves() -> None:
+    blobs, cache = MemoryBlobs(), SegmentCache()
+    mine = _stored(blobs, "a")
+    theirs = SegmentEntry("b", "theirs", mine.digest, mine.size, 1, 0)
+    cache.get(blobs, mine)
+    with pytest.raises(BlobNotFoundError):
+        cache.get(blobs, theirs)
