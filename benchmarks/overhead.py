@@ -102,10 +102,11 @@ def bare_resolver(answer: Any) -> APIGatewayHttpResolver:
 def measure(event: dict[str, Any]) -> None:
     """Time the handler without its search, and the bare resolver, in turns."""
     clock = SearchClock()
-    from handlers.api import handler
-
     context = Context()
+    # The logger takes standard output as it finds it when it is made.
     with contextlib.redirect_stdout(io.StringIO()):
+        from handlers.api import handler
+
         first = handler(event, context)
     assert first["statusCode"] == 200, first["body"][:500]
     answer = json.loads(first["body"])
