@@ -13,15 +13,18 @@ from core.filtering.paths import assign
 from core.models.base import RequestModel
 from core.models.queries import without_nulls
 from core.stage import FieldSet, Row, Rows, Stage, StageContext, StageParams, Traits, fields_of
-from core.types import Float32, Float64, UInt8
+from core.types import Float32, Float64, Int64, UInt8
 from core.values import canonical, finite_or_none, value_at
 
 SimilarityMetric = Literal["cosine", "dot", "euclidean"]
-# Given the position of a row, its similarity with every row, (n,).
-Similarity = Callable[[int], Float64]
+# Given the positions of m rows, their similarity with every row, (m, n).
+Similarity = Callable[[Int64], Float64]
 
 # More multiplications than this are done in a thread, so that the loop keeps its deadlines.
 _INLINE_WORK = 2_000_000
+# Rows that are compared with all others in one product: of the best now, most are picked soon.
+# Fixed, so that the first picks are the same bits however many are wanted.
+_AHEAD = 32
 
 
 class DiversityFeature(RequestModel):
@@ -108,14 +111,19 @@ def _pick(
     relevance: Float64, similarity: Similarity, trade: float, count: int
 ) -> list[tuple[int, float]]:
     """Return (row, score) of each pick."""
-    penalty = np.zeros(len(relevance))
     left = np.ones(len(relevance), np.bool_)
+    scores, penalty = trade * relevance, None
+    ahead: dict[int, Float64] = {}
     at = int(np.argmax(relevance))
-    picks = [(at, trade * float(relevance[at]))]
-    for n in range(1, count):
+    picks = [(at, float(scores[at]))]
+    while len(picks) < count:
+        if at not in ahead:
+            best = np.argsort(-scores, kind="stable")[:_AHEAD]
+            positions = np.unique(np.append(best[left[best]], at))
+            ahead.update(zip(positions.tolist(), similarity(positions), strict=True))
+        alike = ahead.pop(at)
         left[at] = False
-        alike = similarity(at)
-        penalty = alike.copy() if n == 1 else np.maximum(penalty, alike)
+        penalty = alike if penalty is None else np.maximum(penalty, alike)
         scores = np.where(left, trade * relevance - (1.0 - trade) * penalty, -np.inf)
         at = int(np.argmax(scores))
         picks.append((at, float(scores[at])))
@@ -164,8 +172,8 @@ async def _similarity(params: MmrParams, rows: Rows, ctx: StageContext) -> tuple
 
 
 def _weighted(parts: Sequence[tuple[float, Similarity]], count: int) -> Similarity:
-    def similarity(at: int) -> Float64:
-        total = np.zeros(count)
+    def similarity(at: Int64) -> Float64:
+        total = np.zeros((len(at), count))
         for weight, part in parts:
             total += weight * part(at)
         return total
@@ -179,35 +187,41 @@ def _searched_feature(rows: Rows) -> str | None:
     return uris.most_common(1)[0][0] if uris else None
 
 
-def _matrix(vectors: Sequence[Float32 | UInt8 | None]) -> tuple[Float64, Float64]:
+def _matrix(vectors: Sequence[Float32 | UInt8 | None]) -> tuple[Float32, Float32]:
     """Return the vectors, (n, d), zeros where there is none, and 1.0 where there is one, (n,).
 
     Bits count as -1 and 1, so that the cosine of two is 1 - 2 · distance / bits.
     """
     unpacked = [None if vector is None else _as_numbers(vector) for vector in vectors]
     width = next(vector.shape[0] for vector in unpacked if vector is not None)
-    matrix = np.array([np.zeros(width) if vector is None else vector for vector in unpacked])
-    return matrix, np.array([float(vector is not None) for vector in vectors])
+    nothing = np.zeros(width, np.float32)
+    matrix = np.array([nothing if vector is None else vector for vector in unpacked])
+    return matrix, np.array([vector is not None for vector in vectors], np.float32)
 
 
-def _as_numbers(vector: Float32 | UInt8) -> Float64:
+def _as_numbers(vector: Float32 | UInt8) -> Float32:
     if vector.dtype == np.uint8:
-        return np.unpackbits(vector.view(np.uint8)).astype(np.float64) * 2.0 - 1.0
-    return vector.astype(np.float64)
+        return np.unpackbits(vector.view(np.uint8)).astype(np.float32) * 2.0 - 1.0
+    return vector.view(np.float32)
 
 
-def _by_vectors(matrix: Float64, known: Float64, metric: SimilarityMetric) -> Similarity:
-    squares = np.einsum("ij,ij->i", matrix, matrix)
-    if metric == "cosine":
-        norms = np.sqrt(squares)
-        matrix = matrix / np.where(norms > 0, norms, 1.0)[:, None]
+def _by_vectors(matrix: Float32, known: Float32, metric: SimilarityMetric) -> Similarity:
+    if metric == "euclidean":
+        # Distances of near duplicates are differences of nearly equal numbers.
+        numbers: Float32 | Float64 = matrix.astype(np.float64)
+    elif metric == "cosine":
+        norms = np.linalg.norm(matrix, axis=1, keepdims=True)
+        numbers = matrix / np.where(norms > 0, norms, np.float32(1.0))
+    else:
+        numbers = matrix
+    squares = np.einsum("ij,ij->i", numbers, numbers)
 
-    def similarity(at: int) -> Float64:
-        products = matrix @ matrix[at]
+    def similarity(at: Int64) -> Float64:
+        products = numbers[at] @ numbers.T
         if metric == "euclidean":
-            distances = np.sqrt(np.maximum(squares + squares[at] - 2.0 * products, 0.0))
-            products = 1.0 / (1.0 + distances)
-        alike: Float64 = products * known * known[at]
+            apart = squares + squares[at, None] - 2.0 * products
+            products = 1.0 / (1.0 + np.sqrt(np.maximum(apart, 0.0)))
+        alike: Float64 = (products * known * known[at, None]).astype(np.float64)
         return alike
 
     return similarity
@@ -226,10 +240,10 @@ def _by_fields(weights: Mapping[str, float], rows: Rows) -> Similarity:
         ]
         columns.append((weight / total, np.array(column)))
 
-    def similarity(at: int) -> Float64:
-        alike = np.zeros(len(rows))
+    def similarity(at: Int64) -> Float64:
+        alike = np.zeros((len(at), len(rows)))
         for weight, column in columns:
-            alike += weight * (column == column[at])
+            alike += weight * (column == column[at, None])
         return alike
 
     return similarity
