@@ -11,7 +11,8 @@ from tests.imports import libraries, loaded_by
 PYDANTIC = {
     *("pydantic", "pydantic_core", "annotated_types", "typing_extensions", "typing_inspection"),
 }
-POWERTOOLS = {"aws_lambda_powertools", "jmespath"}
+# Powertools imports botocore's bare root (0.4 ms); its session is checked below.
+POWERTOOLS = {"aws_lambda_powertools", "jmespath", "botocore"}
 
 # Statement -> the libraries that it may load; anything else is paid for by every cold start.
 CEILINGS = {
@@ -45,3 +46,12 @@ def test_finding_one_stage_imports_no_other() -> None:
 @pytest.mark.parametrize("library", ["boto3", "PIL", "re2", "minijinja", "tantivy", "numkong"])
 def test_the_api_loads_a_heavy_library_only_when_a_request_needs_it(library: str) -> None:
     assert library not in libraries(loaded_by("import handlers.api"))
+
+
+def test_the_api_makes_no_sdk_session_at_import() -> None:
+    assert "botocore.session" not in loaded_by("import handlers.api")
+
+
+def test_the_api_carries_no_tracer() -> None:
+    loaded = loaded_by("import handlers.api")
+    assert not [name for name in loaded if name.startswith("aws_lambda_powertools.tracing")]
