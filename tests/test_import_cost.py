@@ -50,8 +50,3 @@ def test_the_api_loads_a_heavy_library_only_when_a_request_needs_it(library: str
 
 def test_the_api_makes_no_sdk_session_at_import() -> None:
     assert "botocore.session" not in loaded_by("import handlers.api")
-
-
-def test_the_api_carries_no_tracer() -> None:
-    loaded = loaded_by("import handlers.api")
-    assert not [name for name in loaded if name.startswith("aws_lambda_powertools.tracing")]
