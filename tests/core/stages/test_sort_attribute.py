@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from core.registry import find_stage
 from tests.core.stages.running import ids_of, run_stage
 
 
@@ -90,3 +91,11 @@ def test_defaults() -> None:
 def test_bad_parameters(bad: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(bad))):
         run_stage("sort_attribute", bad, [])
+
+
+def test_order_is_not_pairwise_and_the_stage_does_not_say_so() -> None:
+    # One string among numbers makes all compare as text: a filter may not move before this sort.
+    assert sorted_values([2, 10, "9"]) == [10, 2, "9"]
+    assert sorted_values([2, 10]) == [2, 10]
+    stage = find_stage("sort_attribute")
+    assert stage.traits.pairwise(stage.params()) is False
