@@ -17,7 +17,7 @@ async def run(params: LimitParams, rows: Rows, ctx: StageContext) -> Rows:
     return rows[params.offset : params.offset + params.limit]
 
 
-STAGE = Stage(
+STAGE: Stage[LimitParams] = Stage(
     stage_id="limit",
     category="reduce",
     description="Keep a window of the rows, by position.",
