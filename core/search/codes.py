@@ -55,7 +55,8 @@ def _encode_chunk(wide: Float64, metric: Metric, codes: Codes, part: slice) -> b
     if metric == "cosine":
         np.divide(wide, norms[:, None], out=wide, where=norms[:, None] > 0.0)
         norms = (norms > 0.0).astype(np.float64)
-    largest = np.maximum(wide.max(axis=1), -wide.min(axis=1))
+    # + 0.0: a row of negative zeros must not get a scale of -0.0, whose reciprocal is -inf.
+    largest = np.maximum(wide.max(axis=1), -wide.min(axis=1)) + 0.0
     scales = (largest / LEVELS).astype(np.float32)
     steps = scales.astype(np.float64)[:, None]
     values = np.divide(wide, steps, out=np.zeros_like(wide), where=steps > 0.0)

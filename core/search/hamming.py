@@ -47,10 +47,15 @@ def popcount_distances(block: UInt8, query: UInt8) -> Int32:
         return np.asarray(bits.sum(axis=1, dtype=np.int32))
     words = width // 8
     distances = np.zeros(len(block), np.int32)
-    tiled = np.tile(query.view(np.uint64), min(len(block), _POPCOUNT_ROWS))
+    rows = min(len(block), _POPCOUNT_ROWS)
+    tiled = np.tile(query.view(np.uint64), rows)
+    different = np.empty(rows * words, np.uint64)
+    counted = np.empty(rows * words, np.uint8)
     for start in range(0, len(block), _POPCOUNT_ROWS):
         part = block[start : start + _POPCOUNT_ROWS].reshape(-1).view(np.uint64)
-        counts = np.bitwise_count(np.bitwise_xor(part, tiled[: len(part)])).reshape(-1, words)
+        size = len(part)
+        np.bitwise_xor(part, tiled[:size], out=different[:size])
+        counts = np.bitwise_count(different[:size], out=counted[:size]).reshape(-1, words)
         total = distances[start : start + _POPCOUNT_ROWS]
         for word in range(words):  # a sum over so short an axis is four times slower
             total += counts[:, word]

@@ -51,7 +51,8 @@ class PlainBounds:
         keys, norms, slack = self._keys(rows)
         largest = norms.max(initial=0.0, keepdims=True)
         floors = thresholds - self._errors(largest, self._norms, slack) * 1.001
-        floors = np.nextafter(floors.astype(keys.dtype), -np.inf, dtype=keys.dtype)
+        with np.errstate(over="ignore"):
+            floors = np.nextafter(floors.astype(keys.dtype), -np.inf, dtype=keys.dtype)
         flat = np.flatnonzero(keys >= floors)
         places, queries = np.divmod(flat, self.query_count)
         found = keys.reshape(-1)[flat].astype(np.float64)

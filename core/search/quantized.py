@@ -125,7 +125,7 @@ class QuantizedBounds:
 
         A ≥ need / s_i for some i: the largest s_i if need > 0, else the smallest.
         """
-        scale = np.where(needs > 0.0, float(scales.max()), float(scales.min()))
+        scale = np.where(needs > 0.0, abs(float(scales.max())), abs(float(scales.min())))
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             return np.asarray(np.floor(_lower(needs / scale, 2.0**-30)))
 

@@ -213,6 +213,18 @@ def test_memory_mapped_blocks_are_searched_as_they_are(tmp_path: Any) -> None:
     assert_same(found, REFERENCE.search(make_block("cosine", vectors), vectors[:20], 10))
 
 
+@pytest.mark.parametrize("metric", ["cosine", "dot", "euclidean"])
+def test_rows_of_negative_zeros_hide_nothing(metric: Metric) -> None:
+    """Their scale was once -0.0, and dividing by it turned "everything passes" into nothing."""
+    vectors = make_vectors(metric, 5000, 16)
+    vectors[::2] *= np.float32(0.0)
+    block = make_block(metric, vectors)
+    queries = np.concatenate([-vectors[1::2][:5], np.zeros((5, 16), np.float32)])
+    assert_same(ENGINE.search(block, queries, 10), REFERENCE.search(block, queries, 10))
+    assert block.codes is not None
+    assert not np.signbit(block.codes.scales).any()
+
+
 def test_euclidean_scores_that_round_to_the_same_come_in_row_order() -> None:
     """Distances of 1e-17 and less all score 1.0: then the smaller row wins, not the nearer."""
     rng = np.random.default_rng(2)
