@@ -207,6 +207,8 @@ def _listen(port: int) -> socket.socket:
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     try:
         listener.bind((HOST, port))
+        # Whoever reads the address may connect at once: the server finds them waiting.
+        listener.listen()
     except OSError:
         listener.close()
         raise
