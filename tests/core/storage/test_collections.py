@@ -317,6 +317,21 @@ def test_a_writer_of_a_dropped_collection_cannot_reach_its_successor(world: Worl
     assert read_all(world.store) == {}
 
 
+def test_a_drop_takes_all_of_what_it_drops(world: World) -> None:
+    world.store.create("ns", "col", None)
+    world.store.upsert("ns", "col", [doc("a")])
+    other = world.reopen()
+
+    def recreate() -> None:
+        other.drop("ns", "col")
+        other.create("ns", "col", None)
+        other.upsert("ns", "col", [doc("b")])
+
+    world.records.before = _once(world, recreate)
+    world.store.drop("ns", "col")
+    assert world.blobs.stored == {}
+
+
 @pytest.mark.parametrize(("namespace", "collection"), [("", "c"), ("n", ""), ("a/b", "c")])
 def test_ids_that_would_reach_into_others_keys_are_refused(
     world: World, namespace: str, collection: str

@@ -15,6 +15,7 @@ from core.errors import (
     UnavailableError,
 )
 from core.storage.manifest_store import ATTEMPTS
+from core.storage.merging import MergePolicy
 from core.storage.segment_files import WRITE_WINDOW_S
 from core.storage.snapshot import Snapshot
 from core.storage.upkeep import SWEEP_AGE_S
@@ -228,6 +229,20 @@ def test_of_two_merges_at_once_one_gives_way(hook: str) -> None:
     manifest = world.store.describe("ns", "col")
     assert set(world.blobs.stored) == {entry.key for entry in manifest.segments}
     assert sorted(read_all(world.reopen())) == ["a", "b", "c"]
+
+
+def test_a_merge_to_nothing_leaves_what_another_merge_still_needs() -> None:
+    newest_two = MergePolicy(2, delta_fraction=100, min_delta_bytes=1 << 40, min_delta_rows=1 << 40)
+    world = World(newest_two)
+    world.store.create("ns", "col", None)
+    world.store.upsert("ns", "col", [doc("a", n=1)])
+    world.store.delete("ns", "col", ["a"])
+    other = world.reopen()
+    # Before this merge can drop both segments, the newer one becomes part of a third.
+    _once(world.records, "before", lambda: other.upsert("ns", "col", [doc("b", n=1)]))
+    world.reopen().merge("ns", "col")
+    assert [entry.count for entry in world.store.describe("ns", "col").segments] == [1, 1]
+    assert read_all(world.reopen()) == {"b": {"n": 1}}
 
 
 def test_a_crash_between_segment_and_manifest_leaves_an_orphan_that_a_sweep_removes() -> None:

@@ -1,7 +1,6 @@
 """The segment cache: bounded, least recently used out first, one load at a time."""
 
 import threading
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -9,7 +8,7 @@ import pytest
 from core.errors import BlobNotFoundError, CorruptBlobError
 from core.storage.manifest import SegmentEntry
 from core.storage.segment_cache import SegmentCache
-from core.storage.segments import encode_segment
+from core.storage.segments import Segment, encode_segment
 from tests.core.storage.doubles import MemoryBlobs, doc
 
 
@@ -54,28 +53,28 @@ def test_a_segment_larger_than_the_bound_is_usable_and_alone() -> None:
     assert cache.held_bytes == second.size
 
 
-def _pile_up(blobs: MemoryBlobs, get: Callable[[int], object]) -> list[str]:
-    """Call `get` from eight threads, none before all have begun; return the keys loaded."""
-    loads: list[str] = []
-    begun = threading.Barrier(8)
-
-    def wait(operation: str, key: str) -> None:
-        loads.append(key)
-
-    def run(n: int) -> object:
-        begun.wait(10)
-        return get(n)
-
-    blobs.before = wait
-    with ThreadPoolExecutor(8) as pool:
-        list(pool.map(run, range(8)))
-    return loads
-
-
 def test_threads_that_ask_at_once_share_one_load() -> None:
     blobs, cache = MemoryBlobs(), SegmentCache()
     entry = _stored(blobs, "a")
-    assert _pile_up(blobs, lambda n: cache.get(blobs, entry)) == ["a"]
+    loads: list[str] = []
+    begun, second = threading.Barrier(8), threading.Event()
+
+    def load(operation: str, key: str) -> None:
+        loads.append(key)
+        if len(loads) > 1:
+            second.set()
+        # Time for a second load to begin, if there can be one.
+        second.wait(0.1)
+
+    def get(n: int) -> Segment:
+        begun.wait(10)
+        return cache.get(blobs, entry)
+
+    blobs.before = load
+    with ThreadPoolExecutor(8) as pool:
+        segments = list(pool.map(get, range(8)))
+    assert loads == ["a"]
+    assert all(segment is segments[0] for segment in segments)
     assert cache.held_bytes == entry.size
 
 

@@ -98,7 +98,7 @@ def test_fields_that_json_cannot_hold_are_refused(value: object) -> None:
 
 
 FIELDS = st.dictionaries(
-    st.sampled_from(["brand", "n", "flag", "tags", "a.b", "_internal", "ü"]),
+    st.sampled_from(["brand", "n", "flag", "tags", "a.b", "a", "_internal", "ü"]),
     st.sampled_from([1, 1.0, True, None, "x", "1", ["x"], {"b": 2}, []]),
 )
 
@@ -117,6 +117,12 @@ def test_columns_are_the_same_stored_or_built(documents: list[dict[str, Any]]) -
             or not documents
             or (column.values == (MISSING,))
         )
+
+
+def test_a_name_with_a_dot_is_also_a_path() -> None:
+    segment = _roundtrip([StoredDocument("1", {"a.b": 1}), StoredDocument("2", {"a": {"b": 2}})])
+    column = segment.column("a.b")
+    assert [column.values[code] for code in column.codes] == [1, 2]
 
 
 def test_cheap_fields_are_stored_and_dear_ones_are_not() -> None:
