@@ -10,7 +10,7 @@ from core.search.scan import Selection
 from core.search.scores import exact_scores, pair_scores
 from core.types import Float32, Float64, Int64, UInt8
 
-_ROWS_PER_TASK = 256
+_ROWS_PER_TASK = 1024
 _EXHAUSTIVE_ROWS = 1 << 14
 
 
