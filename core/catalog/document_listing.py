@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 
 from core.catalog.document_fields import document_json
-from core.catalog.paging import Page, page_of, pagination_json
+from core.catalog.paging import Page, page_of, page_size, pagination_json
 from core.errors import InvalidRequestError, Problem
 from core.filtering.conditions import parse_filter
 from core.filtering.nodes import Filter
@@ -22,28 +22,26 @@ Found = tuple[str, Ref]
 
 
 def list_documents(snapshot: Snapshot, request: DocumentList) -> JsonObject:
-    """Return one page: `results`, `pagination`, and `total` where it was asked for.
+    """Return one page: `results`, `pagination`, and the total where it was asked for.
 
     Without a sort documents come by id and a cursor names the last id seen, so that a page is
-    found at once however far it is; with one, or with an offset, the cursor is a position.
+    found at once however far it is; with one the cursor is a position.
     """
     tree = None if request.filters is None else parse_filter(request.filters, templates=False)
-    after = _read_after(request.cursor)
-    plain = request.sort is None and request.offset is None and request.page is None
-    page = Page(0, page_of(request).limit) if after is not None else page_of(request)
+    by_id = request.sort is None
+    after = _read_after(request.cursor) if by_id else None
+    page = page_of(request) if after is None else Page(0, page_size(request))
     found = _matching(snapshot, tree, request, after)
     total = None
-    if request.sort is not None or request.include_total:
-        everything = list(found if after is None else _matching(snapshot, tree, request, None))
-        total = len(everything)
-        found = iter(_sorted(snapshot, everything, request.sort))
-        if after is not None:
-            found = _matching(snapshot, tree, request, after)
+    if request.sort is not None:
+        everything = _sorted(snapshot, list(found), request.sort)
+        total, found = len(everything), iter(everything)
+    elif request.include_total:
+        total = sum(1 for _ in _matching(snapshot, tree, request, None))
     window = list(islice(found, page.start, page.start + page.limit + 1))
-    shown = window[: page.limit]
-    more = len(window) > page.limit
+    shown, more = window[: page.limit], len(window) > page.limit
     pagination = pagination_json(page, shown=len(shown), total=total, more=more)
-    if more and (after is not None or plain):
+    if more and by_id:
         pagination["next_cursor"] = _write_after(shown[-1][0])
     body: JsonObject = {
         "results": [_answer(snapshot, one, request) for one in shown],
@@ -97,9 +95,7 @@ def _holds(value: JsonValue, wanted: str, case_sensitive: bool) -> bool:
     return isinstance(value, list) and any(_holds(v, wanted, case_sensitive) for v in value)
 
 
-def _sorted(snapshot: Snapshot, found: Sequence[Found], sort: Sort | None) -> list[Found]:
-    if sort is None:
-        return list(found)
+def _sorted(snapshot: Snapshot, found: Sequence[Found], sort: Sort) -> list[Found]:
     columns = [part.segment.column(sort.field) for part in snapshot.parts]
     values: list[JsonValue] = []
     for _, ref in found:

@@ -22,12 +22,17 @@ class Page:
 
 def page_of(request: ListRequest, *, default: int = DEFAULT_PAGE) -> Page:
     """Return the page that a request means; a cursor wins over an offset, that over a number."""
-    limit = request.limit or default
+    limit = page_size(request, default)
     if request.cursor:
         return Page(_read_cursor(request.cursor), limit)
     if request.offset is not None:
         return Page(request.offset, limit)
     return Page(((request.page or 1) - 1) * limit, limit)
+
+
+def page_size(request: ListRequest, default: int = DEFAULT_PAGE) -> int:
+    """Return how many a page may hold."""
+    return request.limit or default
 
 
 def write_cursor(start: int) -> str:

@@ -29,7 +29,9 @@ class ListRequest(RequestModel):
         None, ge=1, le=MAX_PAGE, validation_alias=AliasChoices("limit", "page_size")
     )
     offset: int | None = Field(None, ge=0, le=MAX_OFFSET)
-    page: int | None = Field(None, ge=1, description="A page by number, instead of `offset`.")
+    page: int | None = Field(
+        None, ge=1, le=MAX_OFFSET, description="A page by number, instead of `offset`."
+    )
     cursor: str | None = Field(
         None, max_length=2000, validation_alias=AliasChoices("cursor", "next_cursor", "after")
     )

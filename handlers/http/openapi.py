@@ -20,6 +20,12 @@ from handlers.http.routes import ROUTES
 VERSION: Final = "0.1.0"
 _REF: Final = "#/components/schemas/{model}"
 _TYPES: Final = {"string": "string", "integer": "integer", "boolean": "boolean"}
+# With `stream: true`; `data` is JSON with an `event_type`.
+_EVENT: Final = {
+    "type": "object",
+    "properties": {"data": {"type": "string"}},
+    "required": ["data"],
+}
 _DESCRIPTION: Final = (
     "Run a stored search pipeline (a retriever) against up to 50 queries in one call. "
     "Every query is answered, in order; a failure of one never touches another; "
@@ -140,7 +146,7 @@ def _responses(route: Route, names: dict[Any, str]) -> JsonObject:
     media = "text/html" if route.path == "/docs" else "application/json"
     content: JsonObject = {media: {"schema": schema}}
     if route.streams:
-        content["text/event-stream"] = {"schema": {"type": "string"}}
+        content["text/event-stream"] = {"schema": _EVENT}
     responses: JsonObject = {"200": {"description": "Done.", "content": content}}
     error = {"application/json": {"schema": {"$ref": names[ErrorAnswer]}}}
     for status, description in _ERRORS.items():

@@ -1,0 +1,5 @@
+"""Fixtures of the tests that go through HTTP."""
+
+from tests.servers import server
+
+__all__ = ["server"]
