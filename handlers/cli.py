@@ -1,0 +1,82 @@
+"""The `trawl` command: what it offers, and how its failures read."""
+
+import importlib
+from typing import Any, Final
+
+import click
+
+from core.errors import InvalidRequestError, TrawlError
+from handlers.client import ApiError, ClientError
+
+# Command -> module:object. Imported at use: `trawl serve` pays for no table, `trawl keys` for no
+# image library.
+_COMMANDS: Final = {
+    "serve": "handlers.commands.serve:serve",
+    "keys": "handlers.commands.keys:keys",
+    "load": "handlers.commands.load:load",
+    "retrievers": "handlers.commands.retrievers:retrievers",
+    "batch": "handlers.commands.batch:batch",
+    "explain": "handlers.commands.explain:explain",
+    "demo": "handlers.commands.demo:demo",
+}
+
+
+class Commands(click.Group):
+    """Finds commands without importing the others; turns errors into a sentence and a status.
+
+    0: done. 1: it failed. 2: it was asked for wrongly.
+    """
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names, in the order of a first visit."""
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command."""
+        if cmd_name not in _COMMANDS:
+            return None
+        module, _, name = _COMMANDS[cmd_name].partition(":")
+        command: click.Command = getattr(importlib.import_module(module), name)
+        return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command."""
+        try:
+            return super().invoke(ctx)
+        except (ClientError, TrawlError) as error:
+            _show(error)
+        except OSError as error:
+            place = f"{error.filename}: " if error.filename else ""
+            click.echo(f"error: {place}{error.strerror or error}", err=True)
+        return ctx.exit(1)
+
+
+def _show(error: ClientError | TrawlError) -> None:
+    click.echo(f"error: {error}", err=True)
+    problems: list[Any] = []
+    if isinstance(error, ApiError):
+        problems = list(error.problems)
+    elif isinstance(error, InvalidRequestError):
+        problems = [problem.to_json() for problem in error.problems]
+    for problem in problems:
+        line = f"{problem['path']}: {problem['message']}" if problem["path"] else problem["message"]
+        if line == str(error):
+            continue
+        accepted = problem.get("accepted")
+        click.echo(f"  {line}" + (f" (known: {', '.join(accepted)})" if accepted else ""), err=True)
+    if any(problem["path"] == "X-Namespace" for problem in problems):
+        click.echo("  name one with --namespace, or set TRAWL_NAMESPACE", err=True)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="trawl-retriever", prog_name="trawl")
+def main() -> None:
+    """Run one stored search pipeline against many files in one call.
+
+    Every command works on a data folder (--data, default .trawl), also while a server serves it,
+    or speaks to a server (--api and --key, or TRAWL_API_URL and TRAWL_API_KEY).
+    """
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,112 @@
+"""`trawl batch`: files against a retriever, and a verdict on each."""
+
+from typing import Any, Final
+
+import click
+
+from core.types import JsonObject
+from handlers.client import api_path
+from handlers.commands.connection import Connection, connection_options
+from handlers.commands.output import Cell, print_json, print_table, progress_bar
+from handlers.scanning import Reference, Scanner, media_input
+from handlers.verdicts import Verdict, judge, read_measures, searched_features
+
+STYLES: Final = {"match": "bold red", "review": "yellow", "clear": "green", "unknown": "magenta"}
+_FAILING: Final = {"review": ("match", "review"), "match": ("match",), None: ()}
+
+
+@click.command()
+@click.argument("retriever")
+@click.argument("files", nargs=-1, required=True)
+@click.option("--input", "input_name", metavar="NAME", help="Which input takes the file.")
+@click.option("--concurrency", type=click.IntRange(1, 20), default=5, show_default=True)
+@click.option(
+    "--fail-on",
+    type=click.Choice(["match", "review"]),
+    help="Status 1 also for a match; for a match or a review.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, whole results included.")
+@connection_options()
+@click.pass_context
+def batch(
+    ctx: click.Context,
+    connection: Connection,
+    *,
+    retriever: str,
+    files: tuple[str, ...],
+    input_name: str | None,
+    concurrency: int,
+    fail_on: str | None,
+    as_json: bool,
+) -> None:
+    """Scan FILES (paths, https:// or s3:// addresses) with RETRIEVER, up to 50 in a call.
+
+    match: at most as far away as the extractor takes for the same. review: perhaps the same.
+    clear: compared with everything, exactly, and nothing is near. unknown: none of these can be
+    said, with the reason; never taken for clear. The status is 1 if any file is unknown.
+    """
+    references = [Reference(name) for name in files]
+    with connection.open() as client:
+        stored = client.call("GET", api_path("retrievers", retriever))
+        measures = read_measures(client.call("GET", api_path("discovery", "extractors")))
+        name = input_name or media_input(stored)
+        with progress_bar("scanning", len(references)) as advance:
+            scanner = Scanner(client, stored["retriever_id"], name, concurrency)
+            results = scanner.scan(references, advance=advance)
+    features = searched_features(stored)
+    verdicts = [judge(result, features, measures) for result in results]
+    if as_json:
+        rows = zip(references, verdicts, results, strict=True)
+        print_json([_json(reference.name, verdict, result) for reference, verdict, result in rows])
+    else:
+        print_table(
+            ("file", "verdict", "best match", "distance", "where", "why"),
+            [
+                [reference.name, *verdict_cells(verdict), verdict.reason or ""]
+                for reference, verdict in zip(references, verdicts, strict=True)
+            ],
+        )
+    words = {verdict.word for verdict in verdicts}
+    if "unknown" in words or words & set(_FAILING[fail_on]):
+        ctx.exit(1)
+
+
+def verdict_cells(verdict: Verdict) -> list[Cell]:
+    """Return the cells verdict, best match, distance, where. The nearest of a clear file is shown
+    too: it says how far away "nothing near" was."""
+    distance = "" if verdict.distance is None else f"{verdict.distance} {verdict.unit}"
+    return [
+        Cell(verdict.word, STYLES[verdict.word]),
+        Cell(_name_of(verdict.document)),
+        Cell(distance),
+        Cell(_place_of(verdict.document) if verdict.word in ("match", "review") else ""),
+    ]
+
+
+def _name_of(document: JsonObject | None) -> str:
+    if document is None:
+        return ""
+    return str(document.get("path") or document.get("filename") or document["document_id"])
+
+
+def _place_of(document: JsonObject | None) -> str:
+    """Say which part of the file met the document; without places it is all of it."""
+    chunks: list[dict[str, Any]] = (document or {}).get("query_chunks") or []
+    if not chunks:
+        return "whole file"
+    best = max(chunks, key=lambda chunk: chunk["score"])
+    if best.get("box"):
+        return "box " + ", ".join(f"{side:g}" for side in best["box"])
+    return f"{best['start_ms'] / 1000:.1f} s"
+
+
+def _json(name: str, verdict: Verdict, result: JsonObject) -> JsonObject:
+    return {
+        "file": name,
+        "verdict": verdict.word,
+        "reason": verdict.reason,
+        "best_match": verdict.document,
+        "distance": verdict.distance,
+        "unit": verdict.unit or None,
+        "result": result,
+    }

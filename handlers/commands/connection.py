@@ -1,0 +1,102 @@
+"""The options that say which service a command speaks to, and the client they make."""
+
+import functools
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import click
+
+from handlers.client import AppTransport, Client, HttpTransport, Transport
+
+DEFAULT_DATA: Final = Path(".trawl")
+# The namespace of a laptop's data folder; a server is asked for the key's own instead.
+DEFAULT_NAMESPACE: Final = "default"
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """Where a command's calls go: to `api`, else to `data`, else to what the environment says."""
+
+    data: Path | None
+    api: str | None
+    key: str | None
+    namespace: str | None
+
+    @contextmanager
+    def open(self) -> Iterator[Client]:
+        """Yield a client and close it afterwards; wrong options are a `UsageError`."""
+        namespace = self.namespace
+        transport: Transport
+        if self.api is not None:
+            if self.data is not None:
+                raise click.UsageError("--data and --api exclude each other")
+            if self.key is None:
+                raise click.UsageError("--api needs a key: --key, or TRAWL_API_KEY")
+            transport = HttpTransport(self.api, self.key)
+        else:
+            transport = AppTransport(_build_app(self.data))
+            namespace = namespace or DEFAULT_NAMESPACE
+        client = Client(transport, namespace=namespace)
+        try:
+            yield client
+        finally:
+            client.close()
+
+
+def _build_app(data: Path | None) -> Any:
+    from core.app import build_app
+    from core.settings import Settings, variable_of
+
+    if data is None and os.environ.get(variable_of("table")):
+        return build_app(Settings.from_environment(os.environ))
+    return build_app(Settings.local(data or DEFAULT_DATA, os.environ))
+
+
+def connection_options(*, namespace: bool = True) -> Callable[[F], Callable[..., Any]]:
+    """Add the options to a command, which gets a `Connection` as its first argument."""
+
+    def decorate(function: F) -> Callable[..., Any]:
+        @functools.wraps(function)
+        def wrapped(data: Path | None, api: str | None, key: str | None, **rest: Any) -> Any:
+            place = rest.pop("in_namespace", None)
+            return function(Connection(data, api, key, place), **rest)
+
+        options = [
+            click.option(
+                "--data",
+                type=click.Path(file_okay=False, path_type=Path),
+                envvar="TRAWL_DATA_DIR",
+                help="Data folder to work on.  [default: .trawl]",
+            ),
+            click.option(
+                "--api",
+                metavar="URL",
+                envvar="TRAWL_API_URL",
+                help="Server to speak to, instead of a data folder.",
+            ),
+            click.option(
+                "--key", metavar="sk_…", envvar="TRAWL_API_KEY", help="API key for the server."
+            ),
+        ]
+        if namespace:
+            options.append(
+                click.option(
+                    "--namespace",
+                    "in_namespace",
+                    metavar="NAME",
+                    envvar="TRAWL_NAMESPACE",
+                    help="Id or name.  [default: 'default' in a data folder, the key's own there]",
+                )
+            )
+        result: Callable[..., Any] = wrapped
+        for option in reversed(options):
+            result = option(result)
+        return result
+
+    return decorate

@@ -1,0 +1,68 @@
+"""`trawl explain`: a retriever's plan, as written and as it runs, and why it differs."""
+
+import click
+import orjson
+
+from core.types import JsonObject
+from handlers.client import api_path
+from handlers.commands.connection import Connection, connection_options
+from handlers.commands.output import print_json
+
+
+@click.command()
+@click.argument("retriever")
+@click.option("--json", "as_json", is_flag=True, help="Print the whole explanation as JSON.")
+@connection_options()
+def explain(connection: Connection, retriever: str, as_json: bool) -> None:
+    """Show the plan of RETRIEVER before and after the optimizer, and why. Nothing is run."""
+    with connection.open() as client:
+        path = api_path("retrievers", retriever, "execute", "explain")
+        plan = client.call("POST", path, {})
+    if as_json:
+        print_json(plan)
+        return
+    for line in describe_plan(plan):
+        click.echo(line)
+
+
+def describe_plan(plan: JsonObject) -> list[str]:
+    """Return an explanation as lines of text."""
+    lines = [f"{plan['retriever_name']} ({plan['retriever_id']})", "", "as written"]
+    lines += _stages(plan["plan_before"])
+    lines += ["", "as it runs"]
+    lines += _stages(plan["plan_after"])
+    lines += ["", "why"]
+    decisions = plan["optimization_details"]["decisions"]
+    lines += [
+        f"  {decision['rule_type']}: {decision['reason']}"
+        for decision in decisions
+        if decision["applied"]
+    ]
+    idle = [decision["rule_type"] for decision in decisions if not decision["applied"]]
+    if len(idle) == len(decisions):
+        lines.append("  no rule applies: it runs as it is written")
+    elif idle:
+        lines.append(f"  not applied: {', '.join(idle)}")
+    return lines
+
+
+def _stages(stages: list[JsonObject]) -> list[str]:
+    lines: list[str] = []
+    for number, stage in enumerate(stages, 1):
+        name = stage["stage_id"]
+        if stage["stage_name"] != name:
+            name = f"{stage['stage_name']} ({name})"
+        lines.append(f"  {number}. {name}")
+        details = {
+            **stage["parameters"],
+            "constrained to": stage.get("filters"),
+            "filter taken from": stage.get("filters_moved_from"),
+            "filtered afterwards": stage.get("post_filter"),
+            **stage.get("hints", {}),
+        }
+        lines += [
+            f"       {key}: {orjson.dumps(value).decode()}"
+            for key, value in details.items()
+            if value not in (None, [], {})
+        ]
+    return lines

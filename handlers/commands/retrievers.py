@@ -1,0 +1,98 @@
+"""`trawl retrievers`: the usual search over a collection of media, made by name; and a list."""
+
+import click
+
+from core.types import JsonObject
+from handlers.client import Client, ClientError, api_path
+from handlers.commands.connection import Connection, connection_options
+from handlers.commands.output import print_json, print_table
+
+_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+@click.group()
+def retrievers() -> None:
+    """Make and list retrievers."""
+
+
+@retrievers.command()
+@click.argument("name")
+@click.option("--collection", "collections", required=True, multiple=True, metavar="NAME")
+@click.option("--extractor", required=True, metavar="NAME", help="For example image.pdq.")
+@_json
+@connection_options()
+def create(
+    connection: Connection,
+    name: str,
+    collections: tuple[str, ...],
+    extractor: str,
+    as_json: bool,
+) -> None:
+    """Make a retriever that finds the nearest documents of a file.
+
+    Other retrievers are made through the API: POST /v1/retrievers.
+    """
+    with connection.open() as client:
+        made = create_search(client, name, collections, extractor)
+    if as_json:
+        print_json(made)
+        return
+    (given,) = made["input_schema"]
+    click.echo(f"made the retriever {name} ({made['retriever_id']}); its input is {given}")
+
+
+@retrievers.command("list")
+@_json
+@connection_options()
+def list_retrievers(connection: Connection, as_json: bool) -> None:
+    """List the namespace's retrievers."""
+    found: list[JsonObject] = []
+    with connection.open() as client:
+        while True:
+            query = {"limit": "100", "offset": str(len(found))}
+            page = client.call("GET", api_path("retrievers"), query=query)["results"]
+            found += page
+            if len(page) < 100:
+                break
+    if as_json:
+        print_json(found)
+        return
+    rows = [
+        (
+            retriever["retriever_name"],
+            retriever["retriever_id"],
+            str(retriever["version"]),
+            ", ".join(stage["config"]["stage_id"] for stage in retriever["stages"]),
+        )
+        for retriever in found
+    ]
+    print_table(("name", "id", "version", "stages"), rows)
+
+
+def create_search(
+    client: Client, name: str, collections: tuple[str, ...], extractor: str
+) -> JsonObject:
+    """Make the retriever of one search over one media input; return it as stored."""
+    known = client.call("GET", api_path("discovery", "extractors"))
+    info = next((one for one in known if one["feature_extractor_name"] == extractor), None)
+    if info is None:
+        names = ", ".join(one["feature_extractor_name"] for one in known)
+        raise ClientError(f"there is no extractor {extractor!r}; known: {names}")
+    kind = info["modalities"][0]
+    query = {"input_mode": "content", "value": f"{{{{INPUT.{kind}}}}}"}
+    search = {"feature_uri": info["feature_uri"], "query": query}
+    parameters = {"searches": [search], "final_top_k": 25}
+    body: JsonObject = {
+        "retriever_name": name,
+        "collection_identifiers": list(collections),
+        "input_schema": {kind: {"type": kind, "required": True}},
+        "stages": [
+            {
+                "stage_name": "nearest",
+                "config": {"stage_id": "feature_search", "parameters": parameters},
+            }
+        ],
+    }
+    answer = client.call("POST", api_path("retrievers"), body)
+    made: JsonObject = answer.get("retriever", answer)
+    return made

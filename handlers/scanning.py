@@ -1,0 +1,146 @@
+"""Files against a retriever, in as few calls as they fit: one result per file, whatever happens."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from core.types import JsonObject
+from handlers.client import ApiError, Client, ClientError, api_path
+from handlers.loading import MAX_FILE_BYTES, encode_file
+
+MAX_QUERIES: Final = 50
+# One call's files; as base64 they fit what the local server takes. Where less fits, the server
+# says so and the files go in halves.
+_CALL_BYTES: Final = 45_000_000
+_REMOTE: Final = ("https://", "http://", "s3://", "data:")
+_MEDIA: Final = frozenset({"image", "audio", "video", "pdf", "excel"})
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A file to scan, as it was named: a path, a URL or an `s3://` URI."""
+
+    name: str
+
+    @property
+    def is_local(self) -> bool:
+        """True for a path."""
+        return not self.name.lower().startswith(_REMOTE)
+
+    @property
+    def size(self) -> int:
+        """Bytes that it adds to a call; of a file that is not there, 0."""
+        try:
+            return Path(self.name).stat().st_size if self.is_local else len(self.name)
+        except OSError:
+            return 0
+
+    def read(self) -> str:
+        """Return what the query carries; `OSError` or `ValueError` if there is no such file."""
+        if not self.is_local:
+            return self.name
+        path = Path(self.name)
+        if path.is_file() and self.size > MAX_FILE_BYTES:
+            raise ValueError(f"larger than {MAX_FILE_BYTES // 1_000_000} MB")
+        return encode_file(path.read_bytes())
+
+
+def media_input(retriever: Mapping[str, Any]) -> str:
+    """Return the name of a retriever's only media input; `ClientError` if it has not just one."""
+    schema = retriever.get("input_schema") or {}
+    media = [name for name, entry in schema.items() if entry["type"] in _MEDIA]
+    if len(media) == 1:
+        (name,) = media
+        return str(name)
+    known = ", ".join(f"{name} ({entry['type']})" for name, entry in schema.items()) or "none"
+    raise ClientError(
+        f"which input of {retriever['retriever_name']} takes the file? "
+        f"Its inputs are: {known}. Name one with --input"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Scanner:
+    """One retriever, and how its batches are sent: the `limit` nearest documents of each file."""
+
+    client: Client
+    retriever_id: str
+    input_name: str
+    concurrency: int = 5
+    limit: int = 3
+
+    def scan(
+        self,
+        references: Sequence[Reference],
+        *,
+        advance: Callable[[int], None] = lambda _count: None,
+    ) -> list[JsonObject]:
+        """Return one batch result per reference, in their order.
+
+        A file that cannot be read, or is too large to send, has a failed result like one that the
+        service could not read. Raises `ClientError` if a call fails as a whole.
+        """
+        results: list[JsonObject] = []
+        for group in _groups(references):
+            results += self._scan_group(group)
+            advance(len(group))
+        return results
+
+    def _scan_group(self, group: Sequence[Reference]) -> list[JsonObject]:
+        results: dict[int, JsonObject] = {}
+        queries: list[JsonObject] = []
+        sent: list[int] = []
+        for index, reference in enumerate(group):
+            try:
+                queries.append({"inputs": {self.input_name: reference.read()}})
+                sent.append(index)
+            except (OSError, ValueError) as error:
+                results[index] = failed_result(getattr(error, "strerror", None) or str(error))
+        results.update(zip(sent, self.execute(queries), strict=True))
+        return [results[index] for index in range(len(group))]
+
+    def execute(self, queries: Sequence[JsonObject]) -> list[JsonObject]:
+        """Run queries as one batch; as halves, where the server does not take so large a body."""
+        if not queries:
+            return []
+        path = api_path("retrievers", self.retriever_id, "execute", "batch")
+        settings = {"limit": self.limit}
+        body = {"queries": queries, "concurrency": self.concurrency, "settings": settings}
+        try:
+            answer = self.client.call("POST", path, body)
+        except ApiError as error:
+            if error.status != 413:
+                raise
+            if len(queries) == 1:
+                return [failed_result(str(error))]
+            half = len(queries) // 2
+            return [*self.execute(queries[:half]), *self.execute(queries[half:])]
+        results: list[JsonObject] = answer["results"]
+        return results
+
+
+def _groups(references: Sequence[Reference]) -> Iterator[list[Reference]]:
+    group: list[Reference] = []
+    total = 0
+    for reference in references:
+        size = min(reference.size, MAX_FILE_BYTES)
+        if group and (len(group) == MAX_QUERIES or total + size > _CALL_BYTES):
+            yield group
+            group, total = [], 0
+        group.append(reference)
+        total += size
+    if group:
+        yield group
+
+
+def failed_result(message: str) -> JsonObject:
+    """Return the result of a file that never reached the service."""
+    return {
+        "status": "failed",
+        "complete": False,
+        "incomplete": [],
+        "documents": [],
+        "error": {"code": "file_unreadable", "message": message, "retryable": False},
+        "evidence": None,
+    }
