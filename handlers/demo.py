@@ -187,22 +187,24 @@ def _query(exhibit: Exhibit) -> JsonObject:
     return {"inputs": {"image": encode_file(exhibit.data)}}
 
 
+# Of the copies: what a person would say to each verdict on the right picture, or on none.
+_OPINIONS: Final = {
+    "match": Cell("right", "green"),
+    "review": Cell("right, if a person looks", "yellow"),
+    "clear": Cell("WRONG: missed", "bold red"),
+    "unknown": Cell("not judged", "yellow"),
+}
+
+
 def opinion(exhibit: Exhibit, verdict: Verdict) -> Cell:
     """Return what to make of a verdict, beside the one that a person would give."""
-    if verdict.word == exhibit.expected != "match":
-        return Cell("right", "green")
+    if exhibit.original is None:
+        right = verdict.word == exhibit.expected
+        return Cell("right", "green") if right else Cell("WRONG", "bold red")
     found = (verdict.document or {}).get("path")
-    if exhibit.expected == "match":
-        if verdict.word in ("match", "review") and found != exhibit.original:
-            return Cell("WRONG: another picture", "bold red")
-        if verdict.word == "match":
-            return Cell("right", "green")
-        if verdict.word == "review":
-            return Cell("right, if a person looks", "yellow")
-        if verdict.word == "clear":
-            return Cell("WRONG: missed", "bold red")
-        return Cell("not judged", "yellow")
-    return Cell("WRONG", "bold red")
+    if verdict.word in ("match", "review") and found != exhibit.original:
+        return Cell("WRONG: another picture", "bold red")
+    return _OPINIONS[verdict.word]
 
 
 def _print(exhibits: Sequence[Exhibit], verdicts: Sequence[Verdict]) -> None:
