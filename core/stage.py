@@ -90,6 +90,17 @@ def fields_of(*paths: str | None) -> FieldSet:
 
 
 @dataclass(frozen=True, slots=True)
+class SortOrder:
+    """What rows are sorted by, stably. `kind` names the comparison. `missing` says where rows
+    without a value stand; None: every row has a number there, so that all comparisons agree."""
+
+    field: str
+    descending: bool
+    kind: str = "number"
+    missing: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Traits(Generic[P]):
     """Facts that the planner and the optimizer's rules read; what is not declared is unsafe.
 
@@ -97,6 +108,11 @@ class Traits(Generic[P]):
     the rows that remain stand in the order they came, `keeps_rows` if it drops, adds and merges
     none, `only_drops` if its output is a subset of its input's rows, each with the same stored
     fields. `reads` and `writes` are the fields (dot paths) it may touch, given its parameters.
+
+    Hints are what the optimizer asks of a stage, of those that it declares: `limit` or `top_k`,
+    to return the first so many of the rows it would have returned; `group`, to group these as
+    `as_grouping` says (a `limit` beside it cuts what that leaves); `columns`, which stored fields
+    (top-level names) to load.
     """
 
     source: bool = False  # makes rows when it comes first (searches or scans)
@@ -112,8 +128,32 @@ class Traits(Generic[P]):
     reads: Callable[[P], FieldSet] = reads_all
     writes: Callable[[P], FieldSet] = reads_all
     cost: int = 10  # relative cost per row: 1 a comparison, 10 a small computation, 100 I/O
+    # One row leaves for each that comes, in its place and made of it alone: for stages of which
+    # that depends on the parameters.
+    one_to_one: Callable[[P], bool] = lambda _: False
+    # Whether it fails, and what it reports as incomplete, depends on no single row: rows that are
+    # dropped before it are not missed.
+    quiet: Callable[[P], bool] = lambda _: False
     # The stage is exactly this filter on its rows' fields.
     as_filter: Callable[[P], Filter | None] | None = None
+    # Parameters with which the stage is exactly a given filter.
+    write_filter: Callable[[Filter], JsonObject] | None = None
+    # The stage is `rows[offset : offset + limit]`: (offset, limit); and parameters for a given one.
+    window: Callable[[P], tuple[int, int] | None] = lambda _: None
+    write_window: Callable[[int, int], JsonObject] | None = None
+    # So many rows or fewer pass untouched.
+    idle_up_to: Callable[[P], int] = lambda _: 0
+    # The order of the rows that leave.
+    sorted_by: Callable[[P], SortOrder | None] = lambda _: None
+    # The stage groups its rows so, as the hint `group` of a stage that `can_group` what it returns.
+    as_grouping: Callable[[P], JsonObject | None] = lambda _: None
+    can_group: Callable[[P], bool] = lambda _: False
+    # The fields that must be loaded before it, where it fetches the rest of what it reads itself.
+    needs: Callable[[P], FieldSet] | None = None
+    # Fields that every row has anew when it leaves, whatever it had before.
+    sets: Callable[[P], FieldSet] = reads_none
+    # Nothing that came in leaves, but what the stage read and made anew.
+    replaces: Callable[[P], bool] = lambda _: False
     # Does nothing at all with these parameters, whatever the rows (removable).
     is_noop: Callable[[P], bool] = lambda _: False
     # At most this many rows leave, None if unbounded by parameters.
@@ -274,8 +314,11 @@ class StageContext(Protocol):
         """
         ...
 
-    async def load(self, hits: Sequence[Hit]) -> list[Row]:
-        """Turn hits into rows, with the same fields as `scan`; `score` is set by the stage."""
+    async def load(self, hits: Sequence[Hit], columns: Sequence[str] | None = None) -> list[Row]:
+        """Turn hits into rows, with the same fields as `scan`; `score` is set by the stage.
+
+        `columns` (top-level names): these fields will do, for a stage that hydrates what it keeps.
+        """
         ...
 
     async def hydrate(self, rows: Rows) -> list[Row]:

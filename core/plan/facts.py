@@ -31,7 +31,11 @@ class StageFacts:
     def passes_rows(self) -> bool:
         """Say whether a filter commutes with the stage, but for the fields that it writes."""
         traits = self.stage.traits
-        return traits.keeps_rows or (traits.only_drops and traits.row_local)
+        return (
+            traits.keeps_rows
+            or (traits.only_drops and traits.row_local)
+            or (self.params is not None and traits.one_to_one(self.params))
+        )
 
 
 def stage_facts(node: PlanStage) -> StageFacts:

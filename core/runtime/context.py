@@ -125,9 +125,9 @@ class StageRun:
         found, passing = await self._run(lambda: scan_snapshots(snapshots, filter_, limit))
         return await self._load(found), passing
 
-    async def load(self, hits: Sequence[Hit]) -> list[Row]:
+    async def load(self, hits: Sequence[Hit], columns: Sequence[str] | None = None) -> list[Row]:
         """Turn hits into rows."""
-        return await self._load([(hit.document_id, hit.source) for hit in hits])
+        return await self._load([(hit.document_id, hit.source) for hit in hits], columns)
 
     async def hydrate(self, rows: Rows) -> list[Row]:
         """Return the rows with every stored field."""
@@ -252,8 +252,10 @@ class StageRun:
             "sha256": extraction.media.sha256,
         }
 
-    async def _load(self, found: Sequence[tuple[str, Source]]) -> list[Row]:
-        columns = self.hints.get("columns")
+    async def _load(
+        self, found: Sequence[tuple[str, Source]], columns: Sequence[str] | None = None
+    ) -> list[Row]:
+        columns = self.hints.get("columns") if columns is None else columns
         environment = self.query.environment
         return await self._map(lambda item: load_row(environment, *item, columns=columns), found)
 
@@ -289,11 +291,14 @@ def begin_search(
 def load_row(
     environment: Environment, document_id: str, source: Source, *, columns: JsonValue
 ) -> Row:
-    """Read a document's row: all of its fields, or only `columns` (dot paths) if they are named
-    and stand in columns already."""
+    """Read a document's row: all of its fields, or only `columns` (top-level names) if they are
+    named and stand in columns already.
+
+    Where names themselves hold dots, the path a.b may not lie in the field a: then all are read.
+    """
     identity = {"document_id": document_id, "collection_id": source.collection_id}
     segment = environment.pinned(source.collection_id).parts[source.part].segment
-    if columns is not None:
+    if columns is not None and not segment.stored_columns.dotted:
         held = [(path, segment.held_column(path)) for path in columns]
         ready = [(path, column) for path, column in held if column is not None]
         if len(ready) == len(held):

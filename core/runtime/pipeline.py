@@ -174,10 +174,14 @@ async def _stage_rows(
 def _stage_run(
     run: QueryRun, stage: CompiledStage, *, is_first: bool, report: StageReport
 ) -> StageRun:
-    is_source = stage.stage.traits.source
+    traits = stage.stage.traits
+    # The query's filter constrains searches and scans. What filters rows on their way does not
+    # ask for it again: they may have lost, or computed anew, the fields that it names.
+    searches = is_first or traits.as_filter is None
+    query_filter = run.filter if searches else None
     return StageRun(
         query=run,
-        filter=stage.source_filter(run.scope, run.filter) if is_source else None,
+        filter=stage.source_filter(run.scope, query_filter) if traits.source else None,
         hints=stage.node.hints,
         is_first=is_first,
         report=report,

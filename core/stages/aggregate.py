@@ -167,5 +167,6 @@ STAGE: Stage[AggregateParams] = Stage(
         writes=lambda params: NO_FIELDS if params.include_documents else ALL,
         cost=5,
         bound=_bound,
+        replaces=lambda params: not params.include_documents,
     ),
 )

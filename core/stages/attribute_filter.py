@@ -2,12 +2,21 @@
 
 import asyncio
 from dataclasses import replace
+from itertools import islice
 from typing import Any, Final, Self
 
 from pydantic import Field, PrivateAttr, field_validator, model_validator
 
 from core.errors import FilterError
-from core.filtering.conditions import And, Condition, Filter, conjoin, is_templated, parse_filter
+from core.filtering.conditions import (
+    And,
+    Condition,
+    Filter,
+    conjoin,
+    filter_to_json,
+    is_templated,
+    parse_filter,
+)
 from core.filtering.conditions import fields_of as fields_of_filter
 from core.filtering.operators import matches
 from core.filtering.predicates import OPERATORS
@@ -133,15 +142,18 @@ async def run(params: AttributeFilterParams, rows: Rows, ctx: StageContext) -> R
     """Return the rows that pass; first in a plan, the documents that do, by id.
 
     At most 1,000 passing documents of each collection are scanned; more are reported.
+    `hints["limit"]` ends the filtering, or cuts the scan.
     """
     wanted = conjoin([_rendered(params), ctx.filter])
     if ctx.is_first:
         return await _scan(wanted, ctx)
-    return rows if wanted is None else [row for row in rows if matches(wanted, row.fields)]
+    passing = (row for row in rows if wanted is None or matches(wanted, row.fields))
+    return list(islice(passing, ctx.hints.get("limit")))
 
 
 async def _scan(wanted: Filter | None, ctx: StageContext) -> list[Row]:
-    limit = min(MAX_SCAN, int(ctx.hints.get("limit", MAX_SCAN)))
+    asked = ctx.hints.get("limit")
+    limit = MAX_SCAN if asked is None else min(MAX_SCAN, int(asked))
     names = ctx.collection_ids
     scans = await asyncio.gather(*(ctx.scan([name], wanted, limit) for name in names))
     found: list[Row] = []
@@ -153,7 +165,8 @@ async def _scan(wanted: Filter | None, ctx: StageContext) -> list[Row]:
             )
             message = f"{MAX_SCAN} of the {total} documents of {name} that pass were returned"
             ctx.report.incomplete.append({"code": "scan_limit", "message": message})
-    return sorted(found, key=lambda row: (row.document_id, str(row.fields.get("collection_id"))))
+    found.sort(key=lambda row: (row.document_id, str(row.fields.get("collection_id"))))
+    return found[:asked]
 
 
 def _reads(params: AttributeFilterParams) -> FieldSet:
@@ -175,7 +188,9 @@ STAGE = Stage(
         reads=_reads,
         writes=reads_none,
         cost=2,
+        quiet=lambda _: True,
         as_filter=conditions_of,
+        write_filter=lambda tree: {"conditions": filter_to_json(tree)},
         is_noop=lambda params: conditions_of(params) == And(()),
         hints=frozenset({"limit", "columns"}),
     ),

@@ -25,7 +25,7 @@ from core.stage import (
     fields_of,
 )
 from core.stages._concurrency import run_together
-from core.templates import compile_tree, render_value
+from core.templates import compile_tree, is_template, render_value
 from core.types import JsonObject, JsonValue, ReadOnlyObject
 from core.values import canonical
 
@@ -255,6 +255,8 @@ def _reads(params: DocumentEnrichParams) -> FieldSet:
     # What stands beside a nested result must be there, or writing it would hide the rest.
     written = [params.output_field] if params.output_field else params.fields_to_merge or []
     paths = {path.split(".", maxsplit=1)[0] for path in written}
+    if params.strategy == "replace" and params.output_field is None:
+        paths |= set(_IDENTITY)  # what stays of the document
     if params.when is not None:
         tree = parse_filter(params.when, "when")
         paths |= set() if tree is None else fields_of_filter(tree)
@@ -274,6 +276,14 @@ def _writes(params: DocumentEnrichParams) -> FieldSet:
     return fields_of(*params.fields_to_merge)
 
 
+def _is_quiet(params: DocumentEnrichParams) -> bool:
+    """Say whether no single row can fail or be reported: a lookup by value reports none, and a
+    top-level field can always be written; a scalar may stand in a longer path's way."""
+    by_retriever = params.retriever_id is not None or params.retriever_config is not None
+    written = [*(params.fields_to_merge or ()), params.output_field or ""]
+    return not by_retriever and not any("." in path or is_template(path) for path in written)
+
+
 STAGE = Stage(
     stage_id="document_enrich",
     category="enrich",
@@ -287,6 +297,8 @@ STAGE = Stage(
         reads=_reads,
         writes=_writes,
         cost=100,
+        one_to_one=lambda params: params.allow_missing,
+        quiet=_is_quiet,
     ),
     # The collection's name too: the SDK's placeholder in its place is no template to render.
     row_templates=frozenset({"retriever_inputs", "retriever_config", "target_collection_id"}),

@@ -10,10 +10,12 @@ from core.fusion import DocumentKey, Fused, fuse
 from core.grouping import group_row, group_rows
 from core.stage import (
     ALL,
+    NO_FIELDS,
     FieldSet,
     Hit,
     Row,
     Rows,
+    SortOrder,
     Source,
     Stage,
     StageContext,
@@ -91,7 +93,7 @@ async def _ranked(
     ]
     scores = [dict(leg.ranked) for leg in legs]
     ranked: list[Row] = []
-    for fused, bases in zip(order, await _bases(order, hits, rows, ctx), strict=True):
+    for fused, bases in zip(order, await _bases(params, order, hits, rows, ctx), strict=True):
         changes = _annotations(fused, legs, scores, ranks)
         for base in bases:
             earlier = None if ctx.is_first else base.fields.get("features")
@@ -115,12 +117,17 @@ def _fused(params: FeatureSearchParams, legs: Sequence[Leg]) -> list[Fused]:
 
 
 async def _bases(
-    order: Sequence[Fused], hits: Mapping[DocumentKey, Hit], rows: Rows, ctx: StageContext
+    params: FeatureSearchParams,
+    order: Sequence[Fused],
+    hits: Mapping[DocumentKey, Hit],
+    rows: Rows,
+    ctx: StageContext,
 ) -> list[list[Row]]:
     """Return the rows to annotate, per document: loaded ones, or those that came in."""
     wanted = [hits[fused.key] for fused in order]
     if ctx.is_first:
-        return [[row] for row in await ctx.load(wanted)]
+        loaded = await ctx.load(wanted, _columns_to_group(params, ctx))
+        return [[row] for row in loaded]
     incoming: dict[Source, list[Row]] = {}
     for row in rows:
         if row.source is not None:
@@ -204,7 +211,8 @@ async def _arranged(params: FeatureSearchParams, rows: list[Row], ctx: StageCont
         ]
     else:
         made = [row for best in kept for row in best]
-    return made[: ctx.hints.get("limit")]
+    made = made[: ctx.hints.get("limit")]
+    return made if _columns_to_group(params, ctx) is None else await ctx.hydrate(made)
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,6 +241,17 @@ def _grouping(params: FeatureSearchParams, ctx: StageContext) -> _Grouping | Non
         mode=mode,
         exclude_null=moved.get("exclude_null", False),
     )
+
+
+def _columns_to_group(params: FeatureSearchParams, ctx: StageContext) -> list[str] | None:
+    """Return what to load before a moved group_by stage: the rest is fetched of what it keeps.
+
+    None for what the plan needs, if that is not everything or nothing is dropped unseen.
+    """
+    moved = ctx.hints.get("group")
+    if moved is None or params.group_by is not None or "columns" in ctx.hints:
+        return None
+    return [moved["group_by_field"].split(".", maxsplit=1)[0]]
 
 
 def _asked(params: FeatureSearchParams, ctx: StageContext) -> int:
@@ -272,7 +291,9 @@ def _collections(params: FeatureSearchParams, ctx: StageContext) -> tuple[str, .
 
 
 def _reads(params: FeatureSearchParams) -> FieldSet:
-    own = [params.group_by.field] if params.group_by is not None else []
+    # Earlier searches' `features` are kept beside its own.
+    own = ["features"]
+    own += [params.group_by.field] if params.group_by is not None else []
     preparations = [params.preparation_of(entry) for entry in params.searches]
     return fields_of(*own, *(p.dedup_field for p in preparations if p is not None))
 
@@ -281,6 +302,16 @@ def _writes(params: FeatureSearchParams) -> FieldSet:
     if params.group_by is not None and params.group_by.output_mode == "all":
         return ALL
     return frozenset({"score", "feature_uri", "features", "query_chunks"})
+
+
+def _sets(params: FeatureSearchParams) -> FieldSet:
+    return frozenset({"score", "feature_uri", "features"}) if params.searches else NO_FIELDS
+
+
+def _order(params: FeatureSearchParams) -> SortOrder | None:
+    if not params.searches or params.group_by is not None:
+        return None
+    return SortOrder("score", descending=True)
 
 
 def _bound(params: FeatureSearchParams) -> int:
@@ -303,6 +334,12 @@ STAGE = Stage(
         writes=_writes,
         cost=100,
         bound=_bound,
+        sorted_by=_order,
+        sets=_sets,
+        can_group=lambda params: params.group_by is None,
+        replaces=lambda params: (
+            params.group_by is not None and params.group_by.output_mode == "all"
+        ),
         hints=frozenset({"limit", "group", "columns"}),
     ),
     searches=known_requests,

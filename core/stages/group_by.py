@@ -19,7 +19,7 @@ from core.stage import (
     Traits,
     fields_of,
 )
-from core.types import JsonValue
+from core.types import JsonObject, JsonValue
 from core.values import canonical, number_or_none, value_at
 
 _Group = tuple[JsonValue, list[Row]]
@@ -70,7 +70,7 @@ class GroupByParams(StageParams):
 
 
 async def run(params: GroupByParams, rows: Rows, ctx: StageContext) -> Rows:
-    """Return groups or grouped rows, as `output_mode` says.
+    """Return groups or grouped rows, as `output_mode` says; `hints["limit"]` cuts them.
 
     Stage metadata: `{total_groups, total_documents, field}`, counted before `max_groups`. A row
     that stands for a group has the id `group:` and its key as JSON, and no stored document.
@@ -84,11 +84,12 @@ async def run(params: GroupByParams, rows: Rows, ctx: StageContext) -> Rows:
         field=params.group_by_field,
     )
     groups = _ordered(params, groups)[: params.max_groups]
+    groups = groups[: ctx.hints.get("limit")]  # each gives at least one row
     kept = [_best(params, members) for _, members in groups]
     if params.output_mode == "first":
         return [best[0] for best in kept]
     if params.output_mode == "flatten":
-        return [row for best in kept for row in best]
+        return [row for best in kept for row in best][: ctx.hints.get("limit")]
     whole = iter(await ctx.hydrate([row for best in kept for row in best]))
     return [
         _group_row(key, members, [next(whole) for _ in best])
@@ -138,8 +139,18 @@ def _group_row(key: JsonValue, members: list[Row], documents: list[Row]) -> Row:
 
 
 def _reads(params: GroupByParams) -> FieldSet:
-    if params.output_mode == "all":
-        return ALL
+    return ALL if params.output_mode == "all" else _needs(params)
+
+
+def _as_grouping(params: GroupByParams) -> JsonObject | None:
+    """Return what a search needs to group alike; None if it must not order as this stage does."""
+    if params.sort_groups_by is not None or params.sort_docs_by != "score":
+        return None
+    names = ("group_by_field", "output_mode", "max_per_group", "max_groups", "exclude_null")
+    return {name: getattr(params, name) for name in names}
+
+
+def _needs(params: GroupByParams) -> FieldSet:
     within = None if params.sort_docs_by == "_random" else params.sort_docs_by
     return fields_of(params.group_by_field, "score", within)
 
@@ -160,5 +171,9 @@ STAGE: Stage[GroupByParams] = Stage(
             if params.max_groups is None or params.output_mode != "flatten"
             else params.max_groups * params.max_per_group
         ),
+        as_grouping=_as_grouping,
+        needs=_needs,
+        replaces=lambda params: params.output_mode == "all",
+        hints=frozenset({"limit"}),
     ),
 )

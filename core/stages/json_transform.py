@@ -123,5 +123,12 @@ STAGE: Stage[JsonTransformParams] = Stage(
     params=JsonTransformParams,
     run=run,
     row_templates=frozenset({"template"}),
-    traits=Traits(row_local=True, keeps_order=True, reads=_reads, writes=reads_all, cost=20),
+    traits=Traits(
+        row_local=True,
+        keeps_order=True,
+        reads=_reads,
+        writes=reads_all,
+        cost=20,
+        replaces=lambda _: True,
+    ),
 )

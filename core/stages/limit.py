@@ -30,6 +30,10 @@ STAGE: Stage[LimitParams] = Stage(
         reads=reads_none,
         writes=reads_none,
         cost=1,
+        quiet=lambda _: True,
         bound=lambda params: params.limit,
+        window=lambda params: (params.offset, params.limit),
+        write_window=lambda offset, limit: {"offset": offset, "limit": limit},
+        idle_up_to=lambda params: 0 if params.offset else params.limit,
     ),
 )

@@ -171,5 +171,6 @@ STAGE: Stage[SampleParams] = Stage(
         writes=reads_none,
         cost=1,
         bound=lambda params: _MOST if params.samples_per_group else params.count,
+        idle_up_to=lambda params: 0 if params.samples_per_group else params.count,
     ),
 )

@@ -60,6 +60,7 @@ async def run(params: ScoreNormalizeParams, rows: Rows, ctx: StageContext) -> Ro
             row.document_id,
             assign(row.fields, target, 0.0 if score is None else next(scaled)),
             row.source,
+            row.partial,
         )
         for row, score in zip(rows, scores, strict=True)
     ]
@@ -71,6 +72,10 @@ def _scale(params: ScoreNormalizeParams, scores: Sequence[float]) -> list[float]
     if params.method == "z_score":
         return scaling.z_score(scores)
     return scaling.softmax(scores) if params.method == "softmax" else scaling.l2(scores)
+
+
+def _has_fixed_scale(params: ScoreNormalizeParams) -> bool:
+    return params.min_value is not None and params.max_value is not None
 
 
 STAGE = Stage(
@@ -87,5 +92,7 @@ STAGE = Stage(
         reads=lambda params: fields_of(params.score_field, params.target()),
         writes=lambda params: fields_of(params.target()),
         cost=1,
+        one_to_one=_has_fixed_scale,
+        quiet=lambda params: "." not in params.target(),  # a scalar may stand in a path's way
     ),
 )

@@ -52,5 +52,6 @@ STAGE: Stage[ScoreThresholdParams] = Stage(
         reads=lambda params: fields_of(params.score_field),
         writes=reads_none,
         cost=1,
+        quiet=lambda _: True,
     ),
 )

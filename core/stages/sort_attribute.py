@@ -5,7 +5,16 @@ from typing import Literal
 from pydantic import AliasChoices, Field
 
 from core.ordering import Missing, comparable_column, stable_order
-from core.stage import Rows, Stage, StageContext, StageParams, Traits, fields_of, reads_none
+from core.stage import (
+    Rows,
+    SortOrder,
+    Stage,
+    StageContext,
+    StageParams,
+    Traits,
+    fields_of,
+    reads_none,
+)
 from core.values import value_at
 
 
@@ -72,6 +81,10 @@ STAGE: Stage[SortAttributeParams] = Stage(
         reads=lambda params: fields_of(params.field),
         writes=reads_none,
         cost=1,
+        quiet=lambda _: True,
+        sorted_by=lambda params: SortOrder(
+            params.field, params.direction == "desc", "any", params.missing()
+        ),
         hints=frozenset({"top_k"}),
     ),
 )

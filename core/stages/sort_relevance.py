@@ -11,6 +11,7 @@ from core.stage import (
     NO_FIELDS,
     Row,
     Rows,
+    SortOrder,
     Stage,
     StageContext,
     StageParams,
@@ -85,6 +86,15 @@ def _annotated(rows: Rows, scores: Sequence[float | None], order: Sequence[int])
     ]
 
 
+def _order(params: SortRelevanceParams) -> SortOrder | None:
+    """Return the order, None where the stage does more than that: what it writes, or warns of."""
+    if params.normalize or params.feature_address not in (None, "null"):
+        return None
+    return SortOrder(
+        params.score_field, params.direction == "desc", "number", _PLACES[params.missing_score]
+    )
+
+
 STAGE = Stage(
     stage_id="sort_relevance",
     category="sort",
@@ -100,6 +110,8 @@ STAGE = Stage(
         reads=lambda params: fields_of(params.score_field),
         writes=lambda params: frozenset({"sort_relevance"}) if params.normalize else NO_FIELDS,
         cost=1,
+        quiet=lambda _: True,
+        sorted_by=_order,
         hints=frozenset({"top_k"}),
     ),
 )

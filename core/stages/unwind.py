@@ -76,7 +76,7 @@ def _with_element(params: UnwindParams, row: Row, element: JsonValue, index: int
     fields = assign(row.fields, params.target(), element)
     if params.include_array_index is not None:
         fields = assign(fields, params.include_array_index, index)
-    return Row(row.document_id, fields, row.source)
+    return Row(row.document_id, fields, row.source, row.partial)
 
 
 STAGE: Stage[UnwindParams] = Stage(

@@ -1,7 +1,7 @@
 """Which attribute columns a segment stores beside its documents, and how they are written."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any, Final
 
@@ -26,10 +26,16 @@ class StoredColumns:
     """Columns of top-level scalar fields with few distinct values.
 
     `fields` are the names of all top-level fields that the documents have, None if too many.
+    `dotted` says that some of these names hold dots, or may hold them.
     """
 
     columns: Mapping[str, Column]
     fields: frozenset[str] | None
+    dotted: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        dotted = self.fields is None or any("." in name for name in self.fields)
+        object.__setattr__(self, "dotted", dotted)
 
     def find(self, path: str, count: int) -> Column | None:
         """Return the column of `path` over `count` rows if that needs no document to be read."""

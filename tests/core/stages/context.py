@@ -124,8 +124,8 @@ class FakeContext:
         passing.sort(key=lambda row: (row.document_id, row.fields["collection_id"]))
         return passing[:limit], len(passing)
 
-    async def load(self, hits: Sequence[Hit]) -> list[Row]:
-        return [self._row(hit.source, self._doc(hit.source)) for hit in hits]
+    async def load(self, hits: Sequence[Hit], columns: Sequence[str] | None = None) -> list[Row]:
+        return [self._row(hit.source, self._doc(hit.source), columns) for hit in hits]
 
     async def hydrate(self, rows: Rows) -> list[Row]:
         return [
@@ -260,9 +260,9 @@ class FakeContext:
         own = {"document_id": doc.document_id, "collection_id": source.collection_id}
         return {**doc.fields, **own}
 
-    def _row(self, source: Source, doc: Doc) -> Row:
+    def _row(self, source: Source, doc: Doc, columns: Sequence[str] | None = None) -> Row:
         fields = self._fields(source, doc)
-        columns = self.hints.get("columns")
+        columns = self.hints.get("columns") if columns is None else columns
         if columns is not None:
             kept = {"document_id", "collection_id", *(path.split(".")[0] for path in columns)}
             fields = {name: value for name, value in fields.items() if name in kept}
