@@ -91,7 +91,9 @@ def test_filter_search_and_sort_equal_doing_it_by_hand(
         request["sort"] = {"field": "n", "direction": direction}
     found = [one for page in pages(snapshot, **request) for one in page]
     assert found == [one for _, one in wanted]
-    answer = list_documents(listed, DocumentList.model_validate({**request, "include_total": True}))
+    answer = list_documents(
+        snapshot, DocumentList.model_validate({**request, "include_total": True})
+    )
     assert answer["total_documents"] == len(wanted)
 
 
