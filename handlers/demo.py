@@ -21,7 +21,7 @@ import click
 
 from core.types import JsonObject
 from handlers.client import Client, ClientError, HttpTransport, api_path
-from handlers.commands.batch import verdict_cells
+from handlers.commands.batch import print_reasons, verdict_cells
 from handlers.commands.output import Cell, print_table
 from handlers.commands.retrievers import create_search
 from handlers.loading import encode_file, ensure_place, find_files, load_files
@@ -67,7 +67,6 @@ class Exhibit:
     """A file to scan. `original` is the file that it is a copy of, None if of none."""
 
     name: str
-    what: str
     data: bytes = field(repr=False)
     expected: str
     original: str | None = None
@@ -108,8 +107,7 @@ def make_exhibits(photographs: Photographs) -> list[Exhibit]:
     ways = photographs.alterations
     copies = [
         Exhibit(
-            name=f"copy-{n + 1:02}.jpg",
-            what=f"{original.path.name}, {way}",
+            name=_file_name(original, way),
             data=photographs.alter(original, way),
             expected="match",
             original=original.path.name,
@@ -119,8 +117,7 @@ def make_exhibits(photographs: Photographs) -> list[Exhibit]:
     ]
     others = [
         Exhibit(
-            name=f"stranger-{n + 1}.jpg",
-            what=f"{stranger.path.name}, {way}",
+            name=_file_name(stranger, way),
             data=photographs.alter(stranger, way),
             expected="clear",
         )
@@ -130,10 +127,15 @@ def make_exhibits(photographs: Photographs) -> list[Exhibit]:
     whole = photographs.alter(originals[0], ways[0])
     text = b"This is no picture, whatever its name says.\n"
     broken = [
-        Exhibit("truncated.jpg", "half a file", whole[: len(whole) // 2], "unknown"),
-        Exhibit("lying.jpg", "a text file", text, "unknown"),
+        Exhibit("truncated.jpg", whole[: len(whole) // 2], "unknown"),
+        Exhibit("text-inside.jpg", text, "unknown"),
     ]
     return [*copies, *others, *broken]
+
+
+def _file_name(picture: Photograph, way: str) -> str:
+    words = "".join(char if char.isalnum() else " " for char in way).split()
+    return f"{picture.path.stem}-{'-'.join(words)}.jpg"
 
 
 def run_demo(photographs: Callable[[], Photographs]) -> None:
@@ -189,9 +191,9 @@ def _query(exhibit: Exhibit) -> JsonObject:
 
 # Of the copies: what a person would say to each verdict on the right picture, or on none.
 _OPINIONS: Final = {
-    "match": Cell("right", "green"),
-    "review": Cell("right, if a person looks", "yellow"),
-    "clear": Cell("WRONG: missed", "bold red"),
+    "match": Cell("yes", "green"),
+    "review": Cell("if a person looks", "yellow"),
+    "clear": Cell("NO: missed", "bold red"),
     "unknown": Cell("not judged", "yellow"),
 }
 
@@ -200,19 +202,18 @@ def opinion(exhibit: Exhibit, verdict: Verdict) -> Cell:
     """Return what to make of a verdict, beside the one that a person would give."""
     if exhibit.original is None:
         right = verdict.word == exhibit.expected
-        return Cell("right", "green") if right else Cell("WRONG", "bold red")
+        return Cell("yes", "green") if right else Cell("NO", "bold red")
     found = (verdict.document or {}).get("path")
     if verdict.word in ("match", "review") and found != exhibit.original:
-        return Cell("WRONG: another picture", "bold red")
+        return Cell("NO: another picture", "bold red")
     return _OPINIONS[verdict.word]
 
 
 def _print(exhibits: Sequence[Exhibit], verdicts: Sequence[Verdict]) -> None:
-    titles = ("file", "what it is", "expected", "verdict", "best match", "distance", "where", "so")
+    titles = ("file", "expected", "verdict", "best match", "distance", "where", "right?")
     rows: list[list[Cell | str]] = [
         [
             exhibit.name,
-            exhibit.what,
             exhibit.expected,
             *verdict_cells(verdict),
             opinion(exhibit, verdict),
@@ -220,10 +221,7 @@ def _print(exhibits: Sequence[Exhibit], verdicts: Sequence[Verdict]) -> None:
         for exhibit, verdict in zip(exhibits, verdicts, strict=True)
     ]
     print_table(titles, rows)
-    click.echo()
-    for exhibit, verdict in zip(exhibits, verdicts, strict=True):
-        if verdict.word == "unknown":
-            click.echo(f"{exhibit.name} is unknown: {verdict.reason}")
+    print_reasons((e.name, verdict) for e, verdict in zip(exhibits, verdicts, strict=True))
 
 
 def _print_summary(
@@ -240,13 +238,13 @@ def _print_summary(
         said = ", ".join(f"{count} {word}" for word, count in found.items())
         click.echo(f"{sum(found.values())} {name}: {said}")
     missed = [
-        exhibit.what
+        exhibit.name
         for exhibit, verdict in zip(exhibits, verdicts, strict=True)
         if exhibit.expected == "match" and verdict.word == "clear"
     ]
     if missed:
         click.echo(
-            f"missed: {'; '.join(missed)}. A fingerprint of the whole picture does not survive "
+            f"missed: {', '.join(missed)}. A fingerprint of the whole picture does not survive "
             "cutting it or setting it into another"
         )
     compared = {

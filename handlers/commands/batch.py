@@ -1,5 +1,6 @@
 """`trawl batch`: files against a retriever, and a verdict on each."""
 
+from collections.abc import Iterable
 from typing import Any, Final
 
 import click
@@ -7,7 +8,7 @@ import click
 from core.types import JsonObject
 from handlers.client import api_path
 from handlers.commands.connection import Connection, connection_options
-from handlers.commands.output import Cell, print_json, print_table, progress_bar
+from handlers.commands.output import Cell, print_json, print_table, printable, progress_bar
 from handlers.scanning import Reference, Scanner, media_input
 from handlers.verdicts import Verdict, judge, read_measures, searched_features
 
@@ -59,13 +60,12 @@ def batch(
         rows = zip(references, verdicts, results, strict=True)
         print_json([_json(reference.name, verdict, result) for reference, verdict, result in rows])
     else:
+        rated = list(zip(files, verdicts, strict=True))
         print_table(
-            ("file", "verdict", "best match", "distance", "where", "why"),
-            [
-                [reference.name, *verdict_cells(verdict), verdict.reason or ""]
-                for reference, verdict in zip(references, verdicts, strict=True)
-            ],
+            ("file", "verdict", "best match", "distance", "where"),
+            [[file, *verdict_cells(verdict)] for file, verdict in rated],
         )
+        print_reasons(rated)
     words = {verdict.word for verdict in verdicts}
     if "unknown" in words or words & set(_FAILING[fail_on]):
         ctx.exit(1)
@@ -83,6 +83,15 @@ def verdict_cells(verdict: Verdict) -> list[Cell]:
     ]
 
 
+def print_reasons(rated: Iterable[tuple[str, Verdict]]) -> None:
+    """Print why, of each verdict that is not plain."""
+    lines = [f"{file}: {verdict.reason}" for file, verdict in rated if verdict.reason]
+    if lines:
+        click.echo()
+    for line in lines:
+        click.echo(printable(line))
+
+
 def _name_of(document: JsonObject | None) -> str:
     if document is None:
         return ""
@@ -90,10 +99,10 @@ def _name_of(document: JsonObject | None) -> str:
 
 
 def _place_of(document: JsonObject | None) -> str:
-    """Say which part of the file met the document; without places it is all of it."""
+    """Say which part of the file met the document; without places it is the whole."""
     chunks: list[dict[str, Any]] = (document or {}).get("query_chunks") or []
     if not chunks:
-        return "whole file"
+        return "whole"
     best = max(chunks, key=lambda chunk: chunk["score"])
     if best.get("box"):
         return "box " + ", ".join(f"{side:g}" for side in best["box"])

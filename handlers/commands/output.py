@@ -4,10 +4,12 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import click
 import orjson
+
+_NAMES: Final = frozenset({"file", "best match", "namespaces", "stages"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +44,14 @@ def print_table(titles: Sequence[str], rows: Sequence[Sequence[Cell | str]]) -> 
 
 
 def _draw(titles: Sequence[str], rows: Sequence[Sequence[Cell]]) -> None:
-    from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for title in titles:
-        table.add_column(title, overflow="fold")
+        # Where the terminal is narrow, names give way; words and numbers stay whole.
+        table.add_column(title, overflow="fold", no_wrap=title not in _NAMES)
     for row in rows:
         table.add_row(*(Text(printable(cell.text), cell.style) for cell in row))
     Console().print(table)
