@@ -17,14 +17,13 @@ from urllib.parse import parse_qs
 import orjson
 import uvicorn
 
-from core.adapters.blobs_directory import DirectoryBlobStores
 from core.app import App, build_app
 from core.deadline import Deadline
 from core.errors import TrawlError
 from core.settings import Settings
 from handlers.http.dispatch import Dispatcher
 from handlers.http.messages import ApiRequest, ApiResponse
-from handlers.http.presigned import BlobServer
+from handlers.http.presigned import BlobServer, SigningStores
 from handlers.http.routes import TABLE
 from handlers.http.statuses import BodyTooLargeError, error_body
 
@@ -47,7 +46,7 @@ class LocalServer:
     def __init__(self, app: App) -> None:
         self._dispatch = Dispatcher(TABLE, lambda: app)
         buckets = app.buckets
-        self._blobs = BlobServer(buckets) if isinstance(buckets, DirectoryBlobStores) else None
+        self._blobs = BlobServer(buckets) if isinstance(buckets, SigningStores) else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; the lifespan events are nothing to this application."""

@@ -1,19 +1,33 @@
 """What presigned URLs of a data folder point at: GET an object, if the signature is right."""
 
 import mimetypes
+from typing import Protocol, runtime_checkable
 from urllib.parse import unquote
 
-from core.adapters.blobs_directory import DirectoryBlobStores
 from core.errors import BlobNotFoundError, TrawlError
+from core.ports.blobs import Blobs
 from handlers.http.messages import ApiRequest, ApiResponse
 
 PREFIX = "/blobs/"
 
 
+@runtime_checkable
+class SigningStores(Protocol):
+    """Buckets whose presigned URLs point at this server; those of S3 point at S3."""
+
+    def bucket(self, name: str) -> Blobs:
+        """Return the bucket of that name."""
+        ...
+
+    def verify(self, bucket: str, key: str, expires: str, signature: str) -> bool:
+        """Tell whether a URL's parts are genuine and still in time."""
+        ...
+
+
 class BlobServer:
     """Serves `GET /blobs/{bucket}/{key}?expires=&signature=`; anything else is refused alike."""
 
-    def __init__(self, buckets: DirectoryBlobStores) -> None:
+    def __init__(self, buckets: SigningStores) -> None:
         self._buckets = buckets
 
     def answer(self, request: ApiRequest) -> ApiResponse:
