@@ -7,6 +7,7 @@ import signal
 import socket
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +37,7 @@ HOST: Final = "127.0.0.1"
 MAX_BODY_BYTES: Final = 64_000_000
 # Nothing cuts a call off here; a forgotten one ends all the same.
 MAX_CALL_SECONDS: Final = 900.0
+BLOCKING_THREADS: Final = 32
 _OWNER: Final = "owner"
 _access = logging.getLogger("trawl.access")
 
@@ -86,8 +88,9 @@ class LocalServer:
 
     async def _work(self, request: ApiRequest, send: Send) -> None:
         response = await self._dispatch(request)
+        if _access.isEnabledFor(logging.INFO):
+            _access.info(_access_line(request, response))
         await _send(response, send)
-        _access.info("%s %s %s", request.method, request.path, response.status)
 
 
 @dataclass(slots=True)
@@ -140,7 +143,7 @@ def serve(
     """
     if access_log:
         _access.setLevel(logging.INFO)
-        logging.basicConfig(format='{"access": "%(message)s"}')
+        logging.basicConfig(format="%(message)s")
     listener = _listen(port)
     base_url = _url_of(listener)
     app = build_app(Settings.local(data_dir, environment), base_url=base_url)
@@ -173,6 +176,9 @@ class _Server(uvicorn.Server):
         self.listening = threading.Event()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        # Upserts of media hold a thread for long; checks of keys must not wait behind them.
+        pool = ThreadPoolExecutor(BLOCKING_THREADS, thread_name_prefix="trawl-http")
+        asyncio.get_running_loop().set_default_executor(pool)
         await super().startup(sockets)
         self.listening.set()
 
@@ -235,6 +241,17 @@ def _request(scope: Scope, body: bytes, request_id: str) -> ApiRequest:
         body=body,
         can_stream=True,
     )
+
+
+def _access_line(request: ApiRequest, response: ApiResponse) -> str:
+    """Return one request as a line of JSON: no query string, no header, nothing of the body."""
+    line = {
+        "method": request.method,
+        "path": request.path,
+        "status": response.status,
+        "request_id": request.request_id,
+    }
+    return orjson.dumps(line).decode()
 
 
 class _ClientGoneError(Exception):

@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from core.app import build_app
+from core.errors import UnavailableError
 from core.models.responses import BatchAnswer
 from core.settings import Settings
 from core.types import JsonObject
@@ -76,10 +77,24 @@ def test_a_stream_sends_each_result_once_and_the_rest_at_the_end(space: Client) 
     BatchAnswer.model_validate(last)
 
 
-def test_a_stream_that_cannot_begin_says_so(space: Client) -> None:
+def test_a_stream_without_a_retriever_never_begins(space: Client) -> None:
     body = {"queries": [{"inputs": {}}], "stream": True}
-    [event] = events_of(space.post("/v1/retrievers/nobody/execute/batch", body).text)
-    assert (event["event_type"], event["status"]) == ("error", 404)
+    response = space.post("/v1/retrievers/nobody/execute/batch", body)
+    assert response.status_code == 404
+    assert response.json()["error"]["type"] == "NotFoundError"
+
+
+def test_a_failure_within_a_stream_is_its_last_event() -> None:
+    async def fail(on_result: Callable[[JsonObject], Awaitable[None]]) -> JsonObject:
+        await on_result({"index": 0, "documents": []})
+        raise UnavailableError("the store went away")
+
+    async def read() -> str:
+        return b"".join([part async for part in live_batch(fail, "req")]).decode()
+
+    first, last = events_of(asyncio.run(read()))
+    assert first["event_type"] == "query_complete"
+    assert (last["event_type"], last["status"]) == ("error", 503)
 
 
 def test_a_single_execution_streams_its_answer(space: Client) -> None:
@@ -218,3 +233,13 @@ def test_the_first_start_alone_announces_a_key(
     keys = [line for line in said if "sk_" in line]
     assert len(keys) == 1
     assert said[0].startswith("Trawl serves")
+
+
+def test_the_access_log_is_json_whatever_the_path(
+    server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level("INFO", logger="trawl.access"):
+        server.admin.get('/v1/"quoted"\\?x={}')
+    line = json.loads(caplog.messages[-1])
+    assert line["status"] == 404
+    assert set(line) == {"method", "path", "status", "request_id"}

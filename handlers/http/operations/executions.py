@@ -1,5 +1,6 @@
 """Operations that run retrievers: one query, a batch of them, stages that came along."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -27,6 +28,8 @@ async def execute_batch(call: Call) -> ApiResponse:
         )
 
     if request.stream and call.request.can_stream:
+        # Once the stream has begun its status is 200: what has no retriever never begins.
+        await asyncio.to_thread(call.app.retrievers.find, call.namespace.namespace_id, retriever)
         return event_stream(live_batch(run, call.request.request_id))
     answer = await run()
     facts = _batch_facts(answer)
