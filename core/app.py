@@ -12,6 +12,7 @@ from pathlib import Path
 from core.adapters.fetch_content import ContentFetcher
 from core.adapters.fetch_https import FetchRules
 from core.adapters.media_process import ProcessMediaExtractor
+from core.adapters.text_tantivy import TantivyText
 from core.adapters.vectors_embedded import EmbeddedVectors
 from core.auth.keys import Keys
 from core.catalog.collections import CollectionCatalog
@@ -26,12 +27,15 @@ from core.planner import Planner
 from core.ports.blobs import BlobStores
 from core.ports.records import Records
 from core.runtime.environment import Services, merged_searches
+from core.runtime.texts import TextIndexes
 from core.settings import Settings
 from core.storage.collections import CollectionStore
 from core.storage.segment_cache import SegmentCache
 
 # Threads for what blocks: the 20 queries that a batch may have in flight, and searches beside.
 _POOL_THREADS = 24
+# Text indexes may take this part of the cache's size, beside it.
+_TEXT_SHARE = 4
 _LOCAL_BUCKETS = ("assets", "index", "results")
 _SIGNING_KEY_BYTES = 32
 
@@ -92,6 +96,7 @@ def build_app(settings: Settings, *, base_url: str = "http://127.0.0.1:8080") ->
         read_object=reader,
         pool=pool,
         searches=merged_searches(vectors, pool),
+        texts=TextIndexes(TantivyText(), settings.cache_mb * 1024 * 1024 // _TEXT_SHARE),
     )
     planner = Planner(retrievers, collections, store, PlanCache(records, buckets.bucket(index)))
     delivery = Delivery(

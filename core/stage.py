@@ -146,7 +146,7 @@ class Traits(Generic[P]):
     # The order of the rows that leave.
     sorted_by: Callable[[P], SortOrder | None] = lambda _: None
     # The stage groups its rows so, as the hint `group` of a stage that `can_group` what it returns.
-    as_grouping: Callable[[P], JsonObject | None] = lambda _: None
+    as_grouping: Callable[[P], JsonObject | None] | None = None
     can_group: Callable[[P], bool] = lambda _: False
     # The fields that must be loaded before it, where it fetches the rest of what it reads itself.
     needs: Callable[[P], FieldSet] | None = None
@@ -173,6 +173,18 @@ class SearchRequest:
     collection_ids: tuple[str, ...]
     feature_uri: str
     vectors: Float32 | UInt8
+    k: int
+    filter: Filter | None = None
+    within: tuple[Source, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TextRequest:
+    """The documents of named collections that best match words, by BM25. `within` restricts the
+    search to those rows."""
+
+    collection_ids: tuple[str, ...]
+    text: str
     k: int
     filter: Filter | None = None
     within: tuple[Source, ...] | None = None
@@ -303,6 +315,14 @@ class StageContext(Protocol):
 
     async def search(self, request: SearchRequest) -> SearchAnswer:
         """Search vectors; searches of concurrent queries on one index are merged into one."""
+        ...
+
+    async def text_search(self, request: TextRequest) -> SearchAnswer:
+        """Search all string fields for words, which are never syntax: one list of hits.
+
+        Scores are above 0 and unbounded. `compared` counts the documents with text that pass.
+        Raises `MissingExtraError` where the library is not installed.
+        """
         ...
 
     async def scan(

@@ -76,7 +76,7 @@ MAY_USE: dict[str, set[str]] = {
     "re2": {"filtering"},
     "minijinja": {"templates", "templating"},
     "numkong": {"search"},
-    "tantivy": {"search", "adapters"},
+    "tantivy": {"adapters"},
     "snowballstemmer": {"search", "filtering"},
     "PIL": {"media", "handlers"},
     "aws_lambda_powertools": {"handlers"},

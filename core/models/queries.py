@@ -121,9 +121,13 @@ class SearchEntry(RequestModel):
     feature_uri: str = Field(min_length=1)
     query: QueryInput
     top_k: int = Field(100, ge=1, le=5000, description="Candidates before fusion.")
-    min_score: float | None = Field(None, ge=0, le=1, description="Applied before fusion.")
+    min_score: float | None = Field(
+        None, ge=0, le=1, description="Applied before fusion, to BM25's own scores if lexical."
+    )
     weight: float = Field(1.0, ge=0, le=1, description="For rrf, dbsf and weighted fusion.")
-    lexical: bool = False
+    lexical: bool = Field(
+        False, description="Search the words of all string fields by BM25 instead of vectors."
+    )
     optional: bool = Field(False, description="Skip while nothing is indexed under the feature.")
     on_empty: OnEmpty = Field("error", description="What an empty query does.")
     query_preprocessing: QueryPreprocessing | None = None
@@ -143,12 +147,15 @@ class SearchEntry(RequestModel):
             entry["query"] = {"input_mode": "vector", "value": entry.pop("vector")}
         return entry
 
-    @field_validator("lexical")
-    @classmethod
-    def _refuse_lexical(cls, lexical: bool) -> bool:
-        if lexical:
-            raise ValueError("lexical search is not available in this version")
-        return lexical
+    @model_validator(mode="after")
+    def _check_lexical(self) -> Self:
+        if self.lexical and self.query.input_mode not in ("auto", "text"):
+            raise ValueError(f"a lexical search takes text, not {self.query.input_mode}")
+        if self.lexical and self.on_empty == "random":
+            raise ValueError("a lexical search draws no random vector: on_empty is error or skip")
+        if self.lexical and self.query_preprocessing is not None:
+            raise ValueError("a lexical search takes words as they are: no query_preprocessing")
+        return self
 
 
 class SearchGrouping(RequestModel):

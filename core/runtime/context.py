@@ -1,6 +1,7 @@
 """The stage context at work: what a stage asks for, answered from snapshots, pools and caches."""
 
 import asyncio
+import threading
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -21,6 +22,7 @@ from core.runtime.searching import (
     find_by_field,
     scan_snapshots,
 )
+from core.runtime.texts import search_texts
 from core.stage import (
     Evidence,
     Hit,
@@ -31,6 +33,7 @@ from core.stage import (
     SearchRequest,
     Source,
     StageReport,
+    TextRequest,
 )
 from core.storage.snapshot import Ref
 from core.types import Float32, JsonObject, JsonValue, ReadOnlyObject, UInt8, VectorSpec
@@ -116,6 +119,23 @@ class StageRun:
         hits = tuple(answer.hits[0][: request.k] for answer in answers)
         best = [answer.evidence for answer in answers]
         return SearchAnswer(hits, _evidence_of_one_media(best))
+
+    async def text_search(self, request: TextRequest) -> SearchAnswer:
+        """Search words; queries of all batches share one index of each snapshot."""
+        environment, deadline = self.query.environment, self.deadline
+        snapshots = environment.pin(request.collection_ids)
+        cancelled = threading.Event()
+
+        def stop() -> bool:
+            return cancelled.is_set() or deadline.passed()
+
+        def search() -> SearchAnswer:
+            return search_texts(environment.services.texts, snapshots, request, deadline, stop)
+
+        try:
+            return await self._run(search)
+        finally:
+            cancelled.set()  # the thread sees it where nobody waits any more
 
     async def scan(
         self, collection_ids: Sequence[str], filter_: Filter | None, limit: int

@@ -14,6 +14,7 @@ from core.ports.media import MediaExtractor, MediaFetcher, ReadObject
 from core.ports.vectors import VectorSearch
 from core.runtime.coalescer import Coalescer
 from core.runtime.searching import PreparedSearch, search_snapshots
+from core.runtime.texts import TextIndexes
 from core.stage import SearchAnswer
 from core.storage.collections import CollectionStore
 from core.storage.snapshot import Snapshot
@@ -58,6 +59,7 @@ class Services:
     read_object: Callable[[Namespace], ReadObject]  # what a namespace's queries may read
     pool: Executor
     searches: Coalescer[PreparedSearch, SearchAnswer]
+    texts: TextIndexes
 
 
 def merged_searches(

@@ -148,7 +148,8 @@ def _search_parts(
         stored = part.segment.vectors.get(prepared.index)
         if stored is None:
             continue
-        mask = _within_mask(row_mask(part, prepared.filter), prepared, snapshot, number, part)
+        mask = row_mask(part, prepared.filter)
+        mask = within_mask(mask, prepared.within, snapshot, number, part)
         vector_mask = None if mask is None else mask[stored.rows]
         top = engine.search(stored.block, vectors, k, vector_mask, stop=stop)
         # A place without a hit (-1) stays one: it must not wrap around to the last row.
@@ -157,14 +158,19 @@ def _search_parts(
         yield snapshot, number, part, TopK(rows, top.scores, top.exact, top.compared)
 
 
-def _within_mask(
-    mask: Mask | None, prepared: PreparedSearch, snapshot: Snapshot, number: int, part: Part
+def within_mask(
+    mask: Mask | None,
+    within: tuple[Source, ...] | None,
+    snapshot: Snapshot,
+    number: int,
+    part: Part,
 ) -> Mask | None:
-    if prepared.within is None:
+    """Return which rows of the snapshot's part `number` are in the mask and in `within`."""
+    if within is None:
         return mask
     rows = [
         source.row
-        for source in prepared.within
+        for source in within
         if source.collection_id == snapshot.collection_id and source.part == number
     ]
     chosen = np.zeros(part.segment.count, np.bool_)
@@ -174,10 +180,7 @@ def _within_mask(
 
 def _merge(found: Sequence[_PartHits], query: int, k: int) -> SearchAnswer:
     runs = [part.hits(query) for part in found]
-    if len(runs) == 1:
-        hits = runs[0]
-    else:
-        hits = sorted((hit for run in runs for hit in run), key=_rank)[:k]
+    hits = merge_hits(runs, k)
     return SearchAnswer(
         hits=(tuple(hits),),
         evidence=Evidence(
@@ -186,6 +189,13 @@ def _merge(found: Sequence[_PartHits], query: int, k: int) -> SearchAnswer:
             exact=all(bool(part.top.exact[query]) for part in found),
         ),
     )
+
+
+def merge_hits(runs: Sequence[Sequence[Hit]], k: int) -> Sequence[Hit]:
+    """Return the k best of lists that hold the k best each, best first."""
+    if len(runs) == 1:
+        return runs[0]
+    return sorted((hit for run in runs for hit in run), key=_rank)[:k]
 
 
 def _rank(hit: Hit) -> tuple[float, str, str]:

@@ -39,12 +39,15 @@ def mode_and_value(query: QueryInput) -> tuple[str, JsonValue]:
         return _mode_of(query.value), query.value
     if query.input_mode == "document":
         return "document", query.document_ref
-    value = query.value
-    if value is None and query.input_mode == "text":
-        value = query.text
+    value = text_of(query)
     if value is None and query.content is not None:
         value = next(iter(query.content.values()))
     return query.input_mode, value
+
+
+def text_of(query: QueryInput) -> JsonValue:
+    """Return the query's value, under whichever of its names it was given."""
+    return query.text if query.value is None else query.value
 
 
 def _mode_of(value: JsonValue) -> str:
@@ -82,7 +85,7 @@ async def ask(
     if mode == "document":
         return Question((await _document_vector(entry, value, path, ctx))[None, :])
     if not isinstance(value, str):
-        raise _invalid(path, f"a {mode} query takes a string, not {type(value).__name__}")
+        raise invalid(path, f"a {mode} query takes a string, not {type(value).__name__}")
     if mode == "text":
         return Question((await ctx.embed_text(entry.feature_uri, value))[None, :])
     return await _content_question(entry, spec, value, prepare, ctx)
@@ -92,7 +95,7 @@ def _question_of_nothing(
     entry: SearchEntry, spec: VectorSpec, path: str, ctx: StageContext
 ) -> Question | None:
     if entry.on_empty == "error":
-        raise _invalid(path, "the query is empty; set on_empty to 'skip' to leave it out")
+        raise invalid(path, "the query is empty; set on_empty to 'skip' to leave it out")
     if entry.on_empty == "skip":
         return None
     return Question(_random_vector(entry, spec, ctx.inputs)[None, :])
@@ -118,7 +121,7 @@ async def _document_vector(
 ) -> Float32 | UInt8:
     names = ("collection_id", "document_id")
     if not isinstance(ref, Mapping) or not all(isinstance(ref.get(n), str) for n in names):
-        raise _invalid(path, "a document query takes an object of collection_id and document_id")
+        raise invalid(path, "a document query takes an object of collection_id and document_id")
     return await ctx.stored_vector(ref["collection_id"], ref["document_id"], entry.feature_uri)
 
 
@@ -132,31 +135,31 @@ def read_vector(value: JsonValue, spec: VectorSpec, path: str) -> Float32 | UInt
         return _read_bits(value, spec, path)
     array = _numbers(value, path)
     if array.ndim != 1:
-        raise _invalid(path, "a vector is one list of numbers; several vectors are not supported")
+        raise invalid(path, "a vector is one list of numbers; several vectors are not supported")
     if array.shape[0] != spec.dimension:
         raise _wrong_dimension(array.shape[0], spec, path)
     with np.errstate(over="ignore"):
         vector = array.astype(np.float32)
     if not np.isfinite(vector).all():
         position = int(np.argmin(np.isfinite(vector)))
-        raise _invalid(f"{path}.{position}", "not a finite number, or too large for float32")
+        raise invalid(f"{path}.{position}", "not a finite number, or too large for float32")
     if spec.metric == "cosine" and not vector.any():
-        raise _invalid(path, "a vector of zeros has no direction, so cosine cannot compare it")
+        raise invalid(path, "a vector of zeros has no direction, so cosine cannot compare it")
     return vector
 
 
 def _numbers(value: JsonValue, path: str) -> np.ndarray[Any, Any]:
     if not isinstance(value, list):
-        raise _invalid(path, f"a vector is a list of numbers, not {type(value).__name__}")
+        raise invalid(path, f"a vector is a list of numbers, not {type(value).__name__}")
     try:
         array = np.asarray(value)
     except ValueError:
-        raise _invalid(path, "a vector is one list of numbers") from None
+        raise invalid(path, "a vector is one list of numbers") from None
     if array.dtype.kind not in "iuf":
         for position, item in enumerate(value):
             if isinstance(item, bool) or not isinstance(item, int | float):
-                raise _invalid(f"{path}.{position}", f"{type(item).__name__} is not a number")
-        raise _invalid(path, "a number is too large for float32")
+                raise invalid(f"{path}.{position}", f"{type(item).__name__} is not a number")
+        raise invalid(path, "a number is too large for float32")
     return array
 
 
@@ -166,7 +169,7 @@ def _read_bits(value: JsonValue, spec: VectorSpec, path: str) -> UInt8:
         try:
             packed = np.frombuffer(bytes.fromhex(value), np.uint8)
         except ValueError:
-            raise _invalid(path, "a binary vector as text is hexadecimal") from None
+            raise invalid(path, "a binary vector as text is hexadecimal") from None
         if packed.shape[0] != width:
             raise _wrong_dimension(packed.shape[0] * 8, spec, path)
         return packed
@@ -175,7 +178,7 @@ def _read_bits(value: JsonValue, spec: VectorSpec, path: str) -> UInt8:
     if array.ndim != 1 or (not bits and array.shape[0] != width):
         raise _wrong_dimension(array.shape[0], spec, path)
     if array.dtype.kind == "f" or array.min() < 0 or array.max() > (1 if bits else 255):
-        raise _invalid(path, f"{spec.dimension} bits of 0 and 1, or {width} bytes of 0 to 255")
+        raise invalid(path, f"{spec.dimension} bits of 0 and 1, or {width} bytes of 0 to 255")
     return np.packbits(array.astype(np.uint8)) if bits else array.astype(np.uint8)
 
 
@@ -190,8 +193,9 @@ def _random_vector(entry: SearchEntry, spec: VectorSpec, inputs: ReadOnlyObject)
 
 def _wrong_dimension(got: int, spec: VectorSpec, path: str) -> InvalidRequestError:
     unit = "bits" if spec.metric == "hamming" else "numbers"
-    return _invalid(path, f"{spec.name} takes {spec.dimension} {unit}, not {got}")
+    return invalid(path, f"{spec.name} takes {spec.dimension} {unit}, not {got}")
 
 
-def _invalid(path: str, message: str) -> InvalidRequestError:
+def invalid(path: str, message: str) -> InvalidRequestError:
+    """Return the error of one parameter, its path in the message too."""
     return InvalidRequestError(f"{path}: {message}", [Problem(path, message)])

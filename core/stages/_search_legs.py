@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from core.errors import TrawlError
-from core.filtering.conditions import conjoin, parse_filter
+from core.filtering.conditions import Filter, conjoin, parse_filter
 from core.fusion import DocumentKey, Method, fuse
 from core.models.queries import SearchEntry
 from core.stage import Evidence, Hit, QueryChunk, SearchRequest, Source, StageContext
@@ -17,6 +17,7 @@ from core.values import canonical, value_at
 
 DEFAULT_CHUNKS = 20
 MAX_CHUNKS = 500
+LEXICAL_SUFFIX = "#bm25"
 _IDENTITY_FIELDS = ("document_id", "_internal.document_id")
 
 
@@ -35,6 +36,12 @@ class Leg:
     similarity: Mapping[DocumentKey, float] = field(default_factory=dict)
     places: Mapping[DocumentKey, list[JsonObject]] = field(default_factory=dict)
 
+    @property
+    def name(self) -> str:
+        """What its scores are of: a feature's vectors, or words, which are of no feature."""
+        uri = self.entry.feature_uri
+        return f"{uri}{LEXICAL_SUFFIX}" if self.entry.lexical else uri
+
 
 def known_requests(params: FeatureSearchParams, ctx: StageContext) -> list[SearchRequest]:
     """Return the searches whose vectors stand in the parameters: the same that a run makes.
@@ -44,7 +51,7 @@ def known_requests(params: FeatureSearchParams, ctx: StageContext) -> list[Searc
     requests = []
     for n, entry in enumerate(params.searches):
         mode, value = mode_and_value(entry.query)
-        if mode != "vector" or not value or not ctx.is_first:
+        if entry.lexical or mode != "vector" or not value or not ctx.is_first:
             continue
         try:
             spec = ctx.feature_spec(entry.feature_uri)
@@ -70,7 +77,7 @@ async def search_leg(
         if entry.optional:
             ctx.report.warnings.append(f"search {n} was skipped: no {entry.feature_uri} is indexed")
             return None
-        _add_evidence(ctx, Evidence())
+        add_evidence(ctx, Evidence())
         return Leg(entry, [], {})
     question = await ask(entry, spec, path, _preparation(params, entry, ctx), ctx)
     if question is None:
@@ -82,8 +89,8 @@ async def search_leg(
         return Leg(entry, [], {})
     request = _request(params, n, question, within, ctx)
     answer = await ctx.search(request)
-    _add_evidence(ctx, answer.evidence)
-    leg = _leg_of(params, entry, question, answer.hits)
+    add_evidence(ctx, answer.evidence)
+    leg = leg_of(params, entry, question.chunks, answer.hits)
     preparation = params.preparation_of(entry)
     dedup_field = preparation.dedup_field if preparation and question.chunks else None
     if dedup_field is None or dedup_field in _IDENTITY_FIELDS:
@@ -108,22 +115,31 @@ def _request(
     ctx: StageContext,
 ) -> SearchRequest:
     entry = params.searches[n]
-    names = entry.collection_identifiers or params.collection_identifiers
-    filter_ = ctx.filter
-    if entry.filters is not None:
-        own = parse_filter(entry.filters, f"searches.{n}.filters", templates=False)
-        filter_ = conjoin([filter_, own])
+    collection_ids, filter_ = scope_of(params, n, ctx)
     return SearchRequest(
-        collection_ids=ctx.resolve_collections(names) if names else ctx.collection_ids,
+        collection_ids=collection_ids,
         feature_uri=entry.feature_uri,
         vectors=question.vectors,
-        k=_needed(params, entry, question.chunks, ctx),
+        k=hits_needed(params, entry, question.chunks, ctx),
         filter=filter_,
         within=within,
     )
 
 
-def _needed(
+def scope_of(
+    params: FeatureSearchParams, n: int, ctx: StageContext
+) -> tuple[tuple[str, ...], Filter | None]:
+    """Return which collections the n-th search is of, and what its documents must pass."""
+    entry = params.searches[n]
+    names = entry.collection_identifiers or params.collection_identifiers
+    filter_ = ctx.filter
+    if entry.filters is not None:
+        own = parse_filter(entry.filters, f"searches.{n}.filters", templates=False)
+        filter_ = conjoin([filter_, own])
+    return ctx.resolve_collections(names) if names else ctx.collection_ids, filter_
+
+
+def hits_needed(
     params: FeatureSearchParams, entry: SearchEntry, chunks: Sequence[QueryChunk], ctx: StageContext
 ) -> int:
     """Return how many hits can still matter: all `top_k`, unless this list is the answer.
@@ -167,23 +183,24 @@ def _have_places(chunks: Sequence[QueryChunk]) -> bool:
     return any(chunk.start_ms is not None or chunk.box is not None for chunk in chunks)
 
 
-def _leg_of(
+def leg_of(
     params: FeatureSearchParams,
     entry: SearchEntry,
-    question: Question,
+    chunks: Sequence[QueryChunk],
     found: Sequence[Sequence[Hit]],
 ) -> Leg:
+    """Return the leg of the hits found, one list for each of the query's chunks, if it has any."""
     floor = -np.inf if entry.min_score is None else entry.min_score
     kept = [[hit for hit in hits if hit.score >= floor] for hits in found]
     cut = sum(map(len, found)) - sum(map(len, kept))
     hits = {(h.document_id, h.source.collection_id): h for hits in reversed(kept) for h in hits}
     lists = [[((h.document_id, h.source.collection_id), h.score) for h in hits] for hits in kept]
-    if len(lists) == 1 and not question.chunks:
+    if len(lists) == 1 and not chunks:
         return Leg(entry, lists[0], hits, cut)
-    method = _aggregation(params, entry, question.chunks)
+    method = _aggregation(params, entry, chunks)
     ranked = [(fused.key, fused.score) for fused in fuse(lists, method)]
     best = {} if method == "max" else {f.key: f.score for f in fuse(lists, "max")}
-    return Leg(entry, ranked, hits, cut, best, _places_of(question.chunks, lists))
+    return Leg(entry, ranked, hits, cut, best, _places_of(chunks, lists))
 
 
 def _places_of(
@@ -215,6 +232,7 @@ async def _deduplicated(leg: Leg, dedup_field: str, ctx: StageContext) -> Leg:
     return Leg(leg.entry, ranked, leg.hits, leg.cut, leg.similarity, leg.places)
 
 
-def _add_evidence(ctx: StageContext, evidence: Evidence) -> None:
+def add_evidence(ctx: StageContext, evidence: Evidence) -> None:
+    """Add what a search's answer rests on to what the stage's rests on."""
     known = ctx.report.evidence
     ctx.report.evidence = evidence if known is None else known.merged(evidence)

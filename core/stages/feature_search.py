@@ -24,6 +24,7 @@ from core.stage import (
 )
 from core.stages._concurrency import run_together
 from core.stages._facets import count_facets
+from core.stages._lexical_legs import lexical_leg
 from core.stages._search_legs import Leg, known_requests, rows_wanted, search_leg
 from core.stages._search_params import FeatureSearchParams
 from core.types import JsonObject
@@ -45,7 +46,10 @@ async def run(params: FeatureSearchParams, rows: Rows, ctx: StageContext) -> Row
     within = None if ctx.is_first else tuple(row.source for row in rows if row.source is not None)
     main: list[Coroutine[Any, Any, Any]]
     if params.searches:
-        main = [search_leg(params, n, within, ctx) for n in range(len(params.searches))]
+        main = [
+            (lexical_leg if entry.lexical else search_leg)(params, n, within, ctx)
+            for n, entry in enumerate(params.searches)
+        ]
     else:
         main = [_filtered(params, collections, rows, ctx)]
     side: list[Coroutine[Any, Any, Any]] = []
@@ -146,19 +150,19 @@ def _annotations(
     features: JsonObject = {}
     for n, leg in enumerate(legs):
         score = scores[n].get(key)
-        uri = leg.entry.feature_uri
-        if score is None or (uri in features and features[uri]["score"] >= score):
+        name = leg.name
+        if score is None or (name in features and features[name]["score"] >= score):
             continue
-        features[uri] = {"score": score}
+        features[name] = {"score": score}
         if ranks:
-            features[uri]["rank"] = ranks[n][key]
+            features[name]["rank"] = ranks[n][key]
         if key in leg.similarity:
-            features[uri]["similarity"] = leg.similarity[key]
+            features[name]["similarity"] = leg.similarity[key]
     changes: JsonObject = {
         "document_id": key[0],
         "collection_id": key[1],
         "score": fused.score,
-        "feature_uri": legs[fused.lead].entry.feature_uri,
+        "feature_uri": legs[fused.lead].name,
         "features": features,
     }
     chunks = [chunk for leg in legs for chunk in leg.places.get(key, ())]
@@ -272,6 +276,9 @@ def _explain_shortfall(
     cut = sum(leg.cut for leg in legs)
     if cut:
         reasons.append(f"min_score dropped {cut} candidates")
+    worded = [len(leg.ranked) + leg.cut for leg in legs if leg.entry.lexical]
+    if worded and max(worded) < asked:
+        reasons.append(f"a lexical search found {max(worded)} with a word of its query")
     if any(entry.top_k < asked for entry in params.searches):
         most = max(entry.top_k for entry in params.searches)
         reasons.append(f"a search's top_k gives at most {most} candidates")
@@ -324,7 +331,7 @@ def _bound(params: FeatureSearchParams) -> int:
 STAGE = Stage(
     stage_id="feature_search",
     category="filter",
-    description="Find the nearest neighbours of vectors, text, content or a document.",
+    description="Find the nearest neighbours of vectors, content or a document, or words by BM25.",
     icon="search",
     params=FeatureSearchParams,
     run=run,

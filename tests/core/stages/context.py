@@ -22,6 +22,7 @@ from core.stage import (
     SearchRequest,
     Source,
     StageReport,
+    TextRequest,
 )
 from core.types import (
     Float32,
@@ -33,6 +34,7 @@ from core.types import (
     UInt8,
     VectorSpec,
 )
+from tests.core.bm25 import bm25_scores
 
 Extractor = Callable[[str], Sequence[QueryChunk]]
 Embedder = Callable[[str], Sequence[float]]
@@ -80,6 +82,7 @@ class FakeContext:
     on_stages: Callable[[JsonObject, ReadOnlyObject], Rows] | None = None
     before_search: Callable[[SearchRequest], Awaitable[None]] | None = None
     searches: list[SearchRequest] = field(default_factory=list)
+    text_searches: list[TextRequest] = field(default_factory=list)
     extractions: list[tuple[str, str, int, ReadOnlyObject]] = field(default_factory=list)
 
     @property
@@ -112,6 +115,28 @@ class FakeContext:
             best.extend(hit.score for hit in hits[:1])
             lists.append(tuple(hits[: request.k]))
         return SearchAnswer(tuple(lists), Evidence(len(found), max(best, default=None)))
+
+    async def text_search(self, request: TextRequest) -> SearchAnswer:
+        """Score by the documents' top-level strings."""
+        self.text_searches.append(request)
+        allowed = None if request.within is None else set(request.within)
+        hits: list[Hit] = []
+        compared = 0
+        for name in request.collection_ids:
+            stored = self._stored([name])
+            texts = [[v for v in doc.fields.values() if isinstance(v, str)] for _, doc in stored]
+            scores = bm25_scores(texts, request.text)
+            for (source, doc), score in zip(stored, scores, strict=True):
+                passes = request.filter is None or matches(
+                    request.filter, self._fields(source, doc)
+                )
+                if passes and (allowed is None or source in allowed):
+                    compared += 1
+                    if score > 0:
+                        hits.append(Hit(doc.document_id, source, score))
+        hits.sort(key=lambda h: (-h.score, h.document_id, h.source.collection_id))
+        best = hits[0].score if hits else None
+        return SearchAnswer((tuple(hits[: request.k]),), Evidence(compared, best))
 
     async def scan(
         self, collection_ids: Sequence[str], filter_: Filter | None, limit: int

@@ -616,7 +616,16 @@ def test_chunks_find_what_they_would_find_alone(
         ({"searches": [vector([1], top_k=5001)]}, ("searches", 0, "top_k"), "5000"),
         ({"searches": [vector([1], min_score=1.5)]}, ("searches", 0, "min_score"), "1"),
         ({"searches": [vector([1], weight=-1)]}, ("searches", 0, "weight"), "0"),
-        ({"searches": [vector([1], lexical=True)]}, ("searches", 0, "lexical"), "not available"),
+        ({"searches": [vector([1], lexical=True)]}, ("searches", 0), "takes text, not vector"),
+        (
+            {
+                "searches": [
+                    {"feature_uri": "v", "query": "", "lexical": True, "on_empty": "random"}
+                ]
+            },
+            ("searches", 0),
+            "no random vector",
+        ),
         ({"searches": [vector([1], surprise=1)]}, ("searches", 0, "surprise"), "not permitted"),
         ({"searches": [{"feature_uri": "v"}]}, ("searches", 0, "query"), "required"),
         ({"searches": [{"feature_uri": "", "query": "x"}]}, ("searches", 0, "feature_uri"), "1"),
