@@ -61,12 +61,10 @@ class Dispatcher:
             call = self._admit(route, values, request)
             return call, None if asynchronous else function(call)
 
-        # Keys, namespaces and documents lie in stores that block; parsing computes. One hop to a
-        # thread for all of it keeps the loop, and with it the deadlines of others, free.
-        if route.scope == "open":
-            call, result = prepare()
-        else:
-            call, result = await asyncio.to_thread(prepare)
+        # Keys, namespaces and documents lie in stores that block; parsing computes, and so does the
+        # first look at the catalogue. One hop to a thread for all of it keeps the loop, and with
+        # it the deadlines of others, free.
+        call, result = await asyncio.to_thread(prepare)
         if asynchronous:
             result = await function(call)
         response = result if isinstance(result, ApiResponse) else json_response(200, result)
