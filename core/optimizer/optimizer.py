@@ -7,16 +7,42 @@ stage names, and must keep every answer, order included.
 from collections.abc import Callable
 from dataclasses import replace
 
+from core.optimizer.merge_filters import merge_filters
+from core.optimizer.merge_limits import merge_limits
+from core.optimizer.order_filters import order_filters
+from core.optimizer.push_down_group_by import push_down_group_by
+from core.optimizer.push_down_limits import push_down_limits
+from core.optimizer.read_needed_fields import read_needed_fields
+from core.optimizer.remove_idle_stages import remove_idle_stages
+from core.optimizer.remove_redundant_sorts import remove_redundant_sorts
+from core.optimizer.sort_with_limit_as_top_k import sort_with_limit_as_top_k
+from core.optimizer.stop_early import stop_early
 from core.plan.nodes import Decision, Plan
 
 # Grows with every change of a rule or of a node's form: cached plans of other versions are not
 # looked at.
-OPTIMIZER_VERSION = 1
+OPTIMIZER_VERSION = 2
 
 # Returns the plan, changed or the very same, and why.
 Rule = Callable[[Plan], tuple[Plan, str]]
 
-RULES: tuple[Rule, ...] = ()
+RULES: tuple[Rule, ...] = (
+    # What goes brings others side by side.
+    remove_idle_stages,
+    remove_redundant_sorts,
+    # Filters meet by moving, then merge.
+    order_filters,
+    merge_filters,
+    # Before any limit: one that is handed to a search would cut what is to be grouped.
+    push_down_group_by,
+    # Limits meet by moving, merge, and are handed over once nothing can change them any more.
+    push_down_limits,
+    merge_limits,
+    stop_early,
+    sort_with_limit_as_top_k,
+    # Last: it looks at what all the others left.
+    read_needed_fields,
+)
 
 
 def optimize(plan: Plan, rules: tuple[Rule, ...] = RULES) -> Plan:

@@ -69,7 +69,7 @@ async def run(params: JsonTransformParams, rows: Rows, ctx: StageContext) -> Row
     for row in rows:
         ctx.deadline.check("json_transform")
         try:
-            made.append(Row(row.document_id, _transform(template, row, scope)))
+            made.append(Row(row.document_id, await _transform_whole(template, row, scope, ctx)))
         except (TemplateError, StageError) as error:
             if params.fail_on_error:
                 raise StageError(
@@ -80,6 +80,19 @@ async def run(params: JsonTransformParams, rows: Rows, ctx: StageContext) -> Row
     if failures:
         _report(ctx, failures, len(rows))
     return made
+
+
+async def _transform_whole(
+    template: Template, row: Row, scope: dict[str, Any], ctx: StageContext
+) -> JsonObject:
+    try:
+        return _transform(template, row, scope)
+    except (TemplateError, StageError):
+        if not row.partial:
+            raise
+        # The message names the fields that there are: all of them, not those that were loaded.
+        (whole,) = await ctx.hydrate([row])
+        return _transform(template, whole, scope)
 
 
 def _transform(template: Template, row: Row, scope: dict[str, Any]) -> JsonObject:

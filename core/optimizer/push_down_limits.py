@@ -1,0 +1,45 @@
+"""Limits go before the stages that make one row of each row."""
+
+from core.optimizer.blockers import Notes, is_cut, why_fixed, why_watched
+from core.optimizer.windows import window_of
+from core.plan.facts import stage_facts
+from core.plan.nodes import Plan, PlanStage
+
+
+def push_down_limits(plan: Plan) -> tuple[Plan, str]:
+    """Move a window before what makes one row of each row that comes, in its place.
+
+    [search; document_enrich; limit 5] → [search; limit 5; document_enrich]
+
+    It passes nothing that drops, adds or reorders rows. Never dearer: the stages that it passes
+    see fewer rows, and it costs nothing.
+    """
+    if watched := why_watched(plan):
+        return plan, watched
+    notes = Notes("no limit stands behind a stage that makes one row of each row")
+    stages = list(plan.stages)
+    for start in range(2, len(stages)):
+        at = start
+        while at > 1 and _may_pass(stages[at - 1], stages[at], notes):
+            stages[at - 1], stages[at] = stages[at], stages[at - 1]
+            at -= 1
+        if at < start:
+            names = ", ".join(repr(stage.stage_name) for stage in stages[at + 1 : start + 1])
+            notes.done.append(f"{stages[at].stage_name!r} goes before {names}")
+    return plan.with_stages(stages), notes.reason()
+
+
+def _may_pass(before: PlanStage, node: PlanStage, notes: Notes) -> bool:
+    if window_of(node) is None:
+        return False
+    facts = stage_facts(before)
+    traits = facts.stage.traits
+    one_to_one = traits.row_local and traits.keeps_order and traits.keeps_rows
+    if facts.params is None or not (one_to_one or traits.one_to_one(facts.params)):
+        return False
+    blocker = why_fixed(node) or why_fixed(before)
+    if blocker is None and (not traits.quiet(facts.params) or is_cut(before)):
+        blocker = f"{before.stage_name!r} can fail or report for single rows"
+    if blocker is not None:
+        notes.blocked.append(f"{node.stage_name!r} stays behind {before.stage_name!r}: {blocker}")
+    return blocker is None
