@@ -91,7 +91,7 @@ class HttpsFetcher:
                 raise
             if isinstance(answer, FetchedMedia):
                 return answer
-            url = urljoin(url, answer)
+            url = _join(url, answer)
         raise FetchError(f"more than {rules.max_redirects} redirects")
 
     def _read_url(self, url: str) -> _Target:
@@ -212,6 +212,13 @@ class HttpsFetcher:
         if until.passed():
             raise TimeoutError
         return bytes(body)
+
+
+def _join(url: str, location: str) -> str:
+    try:
+        return urljoin(url, location)
+    except ValueError as error:
+        raise FetchError(f"redirects to what is no URL: {location[:200]!r}") from error
 
 
 def _check_status(response: BaseHTTPResponse, target: _Target) -> None:

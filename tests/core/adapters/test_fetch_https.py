@@ -133,6 +133,7 @@ ANSWERS: dict[str, Answer] = {
     "/to-file": send(302, b"", Location="file:///etc/passwd"),
     "/to-user": send(302, b"", Location="https://user:secret@media.test/ok"),
     "/to-port": send(302, b"", Location="https://media.test:22/"),
+    "/to-nonsense": send(302, b"", Location="https://[::1"),
 }
 
 
@@ -307,7 +308,16 @@ def test_too_many_redirects_are_refused(site: Site) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/to-metadata", "/to-metadata-name", "/to-http", "/to-file", "/to-user", "/to-port"]
+    "path",
+    [
+        "/to-metadata",
+        "/to-metadata-name",
+        "/to-http",
+        "/to-file",
+        "/to-user",
+        "/to-port",
+        "/to-nonsense",
+    ],
 )
 def test_a_redirect_is_held_to_the_same_rules(site: Site, path: str) -> None:
     with pytest.raises(FetchError) as caught:
