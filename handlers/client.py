@@ -76,7 +76,9 @@ class ApiError(ClientError):
     def __init__(self, status: int, body: Mapping[str, Any]) -> None:
         error = body.get("error")
         error = error if isinstance(error, dict) else {}
-        super().__init__(str(error.get("message") or f"the server answered with status {status}"))
+        # A gateway's own errors are `{"message": …}`.
+        said = error.get("message") or body.get("message")
+        super().__init__(str(said or f"the server answered with status {status}"))
         self.status = status
         self.code: str = str(error.get("code") or "")
         self.details: JsonObject = error.get("details") or {}
