@@ -200,7 +200,7 @@ async def _arranged(params: FeatureSearchParams, rows: list[Row], ctx: StageCont
     """Return the rows, or groups of them in the order of their best rows, as many as wanted."""
     grouping = _grouping(params, ctx)
     if grouping is None:
-        return rows
+        return rows[: rows_wanted(params, ctx)]  # several may stand for one document
     groups = group_rows(rows, grouping.field)
     if grouping.exclude_null:
         groups = [group for group in groups if group[0] is not None]
