@@ -65,19 +65,6 @@ def vector_json(vector: NDArray[Any]) -> JsonValue:
     return vector.tobytes().hex() if vector.dtype == np.uint8 else vector.tolist()
 
 
-def merge_patch(target: JsonValue, patch: JsonValue) -> JsonValue:
-    """Return `target` changed as RFC 7396 says: objects merge, null removes, all else replaces."""
-    if not isinstance(patch, dict):
-        return patch
-    merged = dict(target) if isinstance(target, dict) else {}
-    for name, value in patch.items():
-        if value is None:
-            merged.pop(name, None)
-        else:
-            merged[name] = merge_patch(merged.get(name), value)
-    return merged
-
-
 def _selected(fields: JsonObject, select: Sequence[str]) -> JsonObject:
     chosen: JsonObject = {}
     for path in select:

@@ -2,17 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from core.catalog.collections import CollectionCatalog
 from core.catalog.document_fields import (
-    RESERVED,
     document_json,
-    merge_patch,
     split_reserved,
     stored_fields,
 )
 from core.catalog.document_media import MediaIndexer, MediaJob, media_documents, stale_chunks
+from core.catalog.document_patches import apply_patch, patch_problems, stored_document
 from core.clock import utc_now
 from core.deadline import Deadline
 from core.errors import (
@@ -283,12 +281,12 @@ class DocumentCatalog:
             changed: dict[str, StoredDocument] = {}
             problems: list[Problem] = []
             for index, (document_id, patch) in enumerate(patches):
-                before = changed.get(document_id) or _stored(snapshot, document_id)
+                before = changed.get(document_id) or stored_document(snapshot, document_id)
                 if before is None:
                     raise NotFoundError("document", document_id)
                 path = "" if len(patches) == 1 else f"updates.{index}.update_data."
-                problems += _patch_problems(before, patch, collection, path)
-                changed[document_id] = _patched(before, patch, now)
+                problems += patch_problems(before, patch, collection, path)
+                changed[document_id] = apply_patch(before, patch, now)
             if problems:
                 raise InvalidRequestError(f"{problems[0].path}: {problems[0].message}", problems)
             return list(changed.values()), []
@@ -347,46 +345,3 @@ def _written(
         unsearchable=[document.document_id for document in stored if not document.vectors],
         warnings=warnings or [],
     )
-
-
-def _stored(snapshot: Snapshot, document_id: str) -> StoredDocument | None:
-    ref = snapshot.find(document_id)
-    if ref is None:
-        return None
-    vectors: dict[str, Any] = dict(snapshot.vectors(ref))
-    return StoredDocument(document_id, snapshot.payload(ref), vectors)
-
-
-def _patch_problems(
-    before: StoredDocument, patch: JsonObject, collection: Collection, path: str
-) -> list[Problem]:
-    own = {
-        "document_id": before.document_id,
-        "collection_id": collection.collection_id,
-        "_internal": before.fields.get("_internal"),
-    }
-    problems = [
-        Problem(f"{path}{name}", "this name is reserved", "reserved_name")
-        for name in patch
-        if (name in RESERVED or name in before.vectors) and own.get(name) != patch[name]
-    ]
-    for name in ("vectors", "metadata"):
-        if name in patch and not isinstance(patch[name], dict):
-            problems.append(Problem(f"{path}{name}", "expected an object"))
-    if "content" in patch and collection.feature_extractor is not None:
-        message = "to replace a document's media, upsert the document"
-        problems.append(Problem(f"{path}content", message))
-    return problems
-
-
-def _patched(before: StoredDocument, patch: JsonObject, now: str) -> StoredDocument:
-    own = {"vectors", "metadata"} | RESERVED
-    payload = {name: value for name, value in patch.items() if name not in own}
-    fields = merge_patch(before.fields, payload)
-    internal = {**fields.get("_internal", {}), "updated_at": now}
-    if isinstance(patch.get("metadata"), dict):
-        internal["metadata"] = merge_patch(internal.get("metadata"), patch["metadata"])
-    vectors = patch.get("vectors") if isinstance(patch.get("vectors"), dict) else {}
-    merged = {**before.vectors, **(vectors or {})}
-    kept = {name: vector for name, vector in merged.items() if vector is not None}
-    return StoredDocument(before.document_id, {**fields, "_internal": internal}, kept)

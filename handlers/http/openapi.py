@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from pydantic.json_schema import models_json_schema
 
-from core.models.responses import ErrorAnswer
+from core.models.answers import ErrorAnswer
 from core.types import JsonObject
 from handlers.http.route import Param, Route, load
 from handlers.http.routes import ROUTES

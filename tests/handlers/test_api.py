@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from core.app import build_app
-from core.models.responses import BatchAnswer, ErrorAnswer
+from core.models.answers import ErrorAnswer
+from core.models.responses import BatchAnswer
 from core.settings import Settings
 from handlers import api
 from handlers.http.messages import ApiResponse

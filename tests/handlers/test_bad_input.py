@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from core.models.responses import ErrorAnswer
+from core.models.answers import ErrorAnswer
 from tests.servers import Client, Server
 
 SEARCH = {

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from core.app import App
 from core.catalog.collections import CollectionCatalog
-from core.catalog.document_fields import merge_patch
 from core.catalog.document_media import MediaIndexer
+from core.catalog.document_patches import merge_patch
 from core.catalog.documents import DocumentCatalog
 from core.deadline import NEVER, Deadline
 from core.errors import (
