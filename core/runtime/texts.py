@@ -24,6 +24,7 @@ _NO_TEXT = frozenset({"_internal", "document_id", "collection_id", "document_blo
 _SCHEMES = ("s3://", "http://", "https://", "data:")
 
 Stop = Callable[[], bool]
+_Key = tuple[str, str, str, int]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,9 +45,9 @@ class TextIndexes:
     def __init__(self, engine: TextSearch, max_bytes: int) -> None:
         self._engine = engine
         self._max_bytes = max_bytes
-        self._held: OrderedDict[tuple[str, str, int], SnapshotText] = OrderedDict()
+        self._held: OrderedDict[_Key, SnapshotText] = OrderedDict()
         self._bytes = 0
-        self._building: dict[tuple[str, str, int], _Build] = {}
+        self._building: dict[_Key, _Build] = {}
         self._lock = threading.Lock()
         self.builds = 0  # how many began: statistics, and what tests look at
 
@@ -56,7 +57,9 @@ class TextIndexes:
         A build ends only when all who want it have stopped or run out of time. `DeadlineError`
         when this caller has; what else the build raises comes to all who wait, and is not kept.
         """
-        key = (snapshot.namespace_id, snapshot.collection_id, snapshot.version)
+        # A collection may be dropped and made anew under its id.
+        made = snapshot.manifest.incarnation
+        key = (snapshot.namespace_id, snapshot.collection_id, made, snapshot.version)
         while True:
             with self._lock:
                 held = self._held.get(key)
@@ -80,7 +83,7 @@ class TextIndexes:
                 if mine or stop():
                     raise
 
-    def _run(self, key: tuple[str, str, int], snapshot: Snapshot, build: "_Build") -> None:
+    def _run(self, key: _Key, snapshot: Snapshot, build: "_Build") -> None:
         try:
             built = _index_snapshot(self._engine, snapshot, build.stop)
         except BaseException as error:
