@@ -76,8 +76,8 @@ class Settings:
     # Memory for index images in the process, least recently used out first.
     cache_mb: int = _setting("TRAWL_CACHE_MB", _integer(1, 1_000_000), 1024)
     # Past this many bytes of answer the largest results' documents move to the results bucket.
-    # Lambda answers at most 6 MB, base64 and headers included.
-    spill_bytes: int = _setting("TRAWL_SPILL_BYTES", _integer(1_000, 1_000_000_000), 5_000_000)
+    # Lambda answers at most 6 MB, and base64, if the answer needs it, adds a third.
+    spill_bytes: int = _setting("TRAWL_SPILL_BYTES", _integer(1_000, 1_000_000_000), 4_500_000)
     # How long a presigned URL lives, at most; S3 itself allows 7 days.
     presign_s: int = _setting("TRAWL_PRESIGN_S", _integer(1, 604_800), 3600)
     # The part of the platform's remaining time that is kept for presigning and answering.

@@ -80,7 +80,6 @@ MAY_USE: dict[str, set[str]] = {
     "snowballstemmer": {"search", "filtering"},
     "PIL": {"media", "handlers"},
     "aws_lambda_powertools": {"handlers"},
-    "starlette": {"handlers"},
     "uvicorn": {"handlers"},
     "click": {"handlers"},
     "rich": {"handlers"},

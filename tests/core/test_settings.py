@@ -19,7 +19,7 @@ AWS = {
 def test_nothing_set_gives_the_defaults() -> None:
     settings = Settings.from_environment({})
     assert settings == Settings()
-    assert (settings.spill_bytes, settings.presign_s, settings.threads) == (5_000_000, 3600, None)
+    assert (settings.spill_bytes, settings.presign_s, settings.threads) == (4_500_000, 3600, None)
 
 
 def test_every_variable_is_read() -> None:
