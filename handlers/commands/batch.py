@@ -16,7 +16,7 @@ STYLES: Final = {"match": "bold red", "review": "yellow", "clear": "green", "unk
 _FAILING: Final = {"review": ("match", "review"), "match": ("match",), None: ()}
 
 
-@click.command()
+@click.command(short_help="Scan files with a retriever, many in a call.")
 @click.argument("retriever")
 @click.argument("files", nargs=-1, required=True)
 @click.option("--input", "input_name", metavar="NAME", help="Which input takes the file.")

@@ -3,7 +3,7 @@
 import click
 
 
-@click.command()
+@click.command(short_help="Scan altered photographs for their originals.")
 def demo() -> None:
     """Scan altered photographs against a collection of the originals, on a server of its own.
 

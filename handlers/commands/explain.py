@@ -9,7 +9,7 @@ from handlers.commands.connection import Connection, connection_options
 from handlers.commands.output import print_json
 
 
-@click.command()
+@click.command(short_help="Show what a retriever does, and why.")
 @click.argument("retriever")
 @click.option("--json", "as_json", is_flag=True, help="Print the whole explanation as JSON.")
 @connection_options()

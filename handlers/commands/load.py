@@ -12,7 +12,7 @@ from handlers.loading import LoadReport, Problem, ensure_place, find_files, load
 _SHOWN = 20
 
 
-@click.command()
+@click.command(short_help="Load a folder of files into a collection.")
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--collection", required=True, metavar="NAME", help="Made if there is none.")
 @click.option("--extractor", required=True, metavar="NAME", help="For example image.pdq.")

@@ -8,7 +8,7 @@ import click
 from handlers.commands.connection import DEFAULT_DATA
 
 
-@click.command()
+@click.command(short_help="Serve the API on this machine, until Ctrl-C.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True)
 @click.option(
     "--data",
