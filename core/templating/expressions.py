@@ -4,7 +4,6 @@ Chains of equal precedence (`a + b + …`, `a|f|g`) become flat loops, and nesti
 neither reading nor evaluating a template can exhaust the stack.
 """
 
-import math
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -31,6 +30,7 @@ from core.templating.values import (
     NAMESPACES,
     Frame,
     Undefined,
+    bounded,
     canonical_name,
     defined,
     lookup,
@@ -192,7 +192,11 @@ class Parser:
             return self.postfix(value, path)
         operand, factor = value, -1 if negative else 1
         signed = self.postfix(operand, path, filters=False)
-        return self.postfix(lambda frame: factor * numbers_of([signed(frame)], "a sign")[0], "")
+
+        def evaluate(frame: Frame) -> JsonValue:
+            return bounded(factor * numbers_of([signed(frame)], "a sign")[0])
+
+        return self.postfix(evaluate, "")
 
     def primary(self) -> tuple[Evaluate, str]:
         """Read a name, literal or bracket; return it with its path (`INPUT`), "" if it has none."""
@@ -214,13 +218,14 @@ class Parser:
         self.at -= token.kind != "end"
         raise self.unexpected("expected a value")
 
-    def _read_number(self, token: Token) -> int | float:
+    def _read_number(self, token: Token) -> JsonValue:
         if len(token.text) > 40:
             raise fail(self.source, token.position, "the number is too long")
         value = int(token.text) if token.text.isdecimal() else float(token.text)
-        if not math.isfinite(value):
-            raise fail(self.source, token.position, "the number is too large")
-        return value
+        try:
+            return bounded(value)
+        except TemplateError as error:
+            raise fail(self.source, token.position, "the number is too large") from error
 
     def _name(self, token: Token) -> tuple[Evaluate, str]:
         name = token.text

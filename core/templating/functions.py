@@ -12,6 +12,7 @@ from core.errors import TemplateError
 from core.templating.values import (
     Frame,
     Undefined,
+    bounded,
     defined,
     is_number,
     items_of,
@@ -135,7 +136,7 @@ def _map(
     call = FILTERS.get(name) if isinstance(name, str) else None
     if call is None:
         raise TemplateError(f"map takes attribute= or the name of a filter, not {name!r}")
-    return [defined(call(frame, item, *arguments, **options)) for item in items]
+    return [bounded(defined(call(frame, item, *arguments, **options))) for item in items]
 
 
 def _attribute(item: JsonValue, attribute: JsonValue) -> JsonValue | Undefined:

@@ -125,7 +125,7 @@ def _tokenize(source: str, start: int, end: int) -> Iterator[Token]:
         if found is None:
             raise fail(source, position, f"unexpected {source[position]!r}")
         if found.lastgroup == "string":
-            yield Token("string", _unquote(found.group()), position)
+            yield Token("string", _unquote(source, found), position)
         elif found.lastgroup in ("number", "name", "operator"):
             # Narrowed by the test above; the pattern has no other named group.
             kind: Literal["number", "name", "operator"] = found.lastgroup  # type: ignore[assignment]
@@ -134,9 +134,14 @@ def _tokenize(source: str, start: int, end: int) -> Iterator[Token]:
     yield Token("end", "", end)
 
 
-def _unquote(literal: str) -> str:
+def _unquote(source: str, found: re.Match[str]) -> str:
     def replace(escape: re.Match[str]) -> str:
         code = escape.group(1)
         return chr(int(code[1:], 16)) if len(code) == 5 else _ESCAPES.get(code, code)
 
-    return _ESCAPE.sub(replace, literal[1:-1])
+    text = _ESCAPE.sub(replace, found.group()[1:-1])
+    try:
+        # As in JSON, two escapes may be the halves of one character.
+        return text.encode("utf-16", "surrogatepass").decode("utf-16")
+    except UnicodeDecodeError as error:
+        raise fail(source, found.start(), "half a surrogate pair is no character") from error

@@ -1,6 +1,5 @@
 """The operators of expressions on JSON data: typed, bounded, and never Python's own coercions."""
 
-import math
 import operator
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
@@ -10,6 +9,7 @@ from core.errors import TemplateError
 from core.templating.values import (
     Frame,
     Undefined,
+    bounded,
     defined,
     is_number,
     kind,
@@ -19,8 +19,8 @@ from core.templating.values import (
 from core.types import JsonValue
 
 Evaluate = Callable[[Frame], Any]
-# Whole numbers stay below this many bits: products and powers would grow without end.
-_MAX_BITS: Final = 1_024
+# A power of more bits than this, by the size of its base, is beyond `bounded` for certain.
+_MOST_POWER_BITS: Final = 128
 
 
 def truth(value: JsonValue | Undefined) -> bool:
@@ -43,7 +43,7 @@ def invoke(
             defined(value)
         options = {key: defined(argument(frame)) for key, argument in named.items()}
         try:
-            return callee(frame, *values, **options)
+            return bounded(callee(frame, *values, **options))
         except (TypeError, ValueError, ArithmeticError) as error:
             # A wrong number of arguments, or a number out of a function's range.
             raise TemplateError(f"{name} does not take these arguments") from error
@@ -58,15 +58,6 @@ def concatenate(frame: Frame, values: Sequence[JsonValue]) -> str:
     return "".join(texts)
 
 
-def _bounded(value: int | float) -> int | float:
-    if isinstance(value, int):
-        if value.bit_length() > _MAX_BITS:
-            raise TemplateError("a number grows too large")
-    elif not math.isfinite(value):
-        raise TemplateError("a number grows too large")
-    return value
-
-
 def _add(frame: Frame, left: JsonValue, right: JsonValue) -> JsonValue:
     joined = isinstance(left, str) and isinstance(right, str)
     if joined or (isinstance(left, list) and isinstance(right, list)):
@@ -74,14 +65,14 @@ def _add(frame: Frame, left: JsonValue, right: JsonValue) -> JsonValue:
         return left + right
     if not (is_number(left) and is_number(right)):
         raise TemplateError(f"+ cannot add {kind(left)} and {kind(right)}; ~ joins texts")
-    return _bounded(left + right)
+    return bounded(left + right)
 
 
 def _arithmetic(symbol: str, compute: Callable[[Any, Any], Any]) -> Callable[..., JsonValue]:
     def call(_frame: Frame, left: JsonValue, right: JsonValue) -> JsonValue:
         numbers_of([left, right], symbol)
         try:
-            return _bounded(compute(left, right))
+            return bounded(compute(left, right))
         except ArithmeticError as error:
             raise TemplateError(f"cannot compute {left} {symbol} {right}") from error
 
@@ -98,7 +89,7 @@ def _multiply(frame: Frame, left: JsonValue, right: JsonValue) -> JsonValue:
 
 def _power(base: Any, exponent: Any) -> Any:
     if isinstance(base, int) and isinstance(exponent, int) and exponent > 0:
-        if abs(base) > 1 and base.bit_length() * exponent > 2 * _MAX_BITS:
+        if abs(base) > 1 and base.bit_length() * exponent > _MOST_POWER_BITS:
             raise OverflowError
         return base**exponent
     result = float(base) ** float(exponent)

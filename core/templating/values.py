@@ -1,6 +1,7 @@
 """What template expressions work on: JSON data, undefined names, and a rendering's budget."""
 
 import json
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from heapq import nsmallest
@@ -19,6 +20,9 @@ _CHARS_PER_STEP: Final = 256
 _ITEMS_PER_STEP: Final = 8
 # What one item of a list or object counts for beside its text: a pointer is 8 characters.
 _ITEM_SIZE: Final = 8
+# What JSON readers agree on; beyond it an answer could not be written.
+_LEAST_INTEGER: Final = -(2**63)
+_MOST_INTEGER: Final = 2**64 - 1
 _WEIGHTLESS: Final = frozenset({int, float, bool, type(None)})
 
 NAMESPACES: Final[Mapping[str, str]] = {
@@ -182,6 +186,18 @@ def defined(value: JsonValue | Undefined) -> JsonValue:
 def is_number(value: JsonValue) -> bool:
     """Say whether a value is a JSON number (a boolean is not)."""
     return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def bounded(value: JsonValue) -> JsonValue:
+    """Return the value, or raise if it is a number that JSON cannot carry: infinite, NaN, or a
+    whole one beyond 64 bits."""
+    if isinstance(value, float):
+        fits = math.isfinite(value)
+    else:
+        fits = not isinstance(value, int) or _LEAST_INTEGER <= value <= _MOST_INTEGER
+    if not fits:
+        raise TemplateError("a number grows too large")
+    return value
 
 
 def kind(value: JsonValue) -> str:

@@ -272,6 +272,33 @@ def test_hostile_templates_end_with_an_error(source: str) -> None:
     assert len(caught.value.message) < 1_000
 
 
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{{ 2 ** 64 }}",
+        "{{ [2 ** 63 * 2] }}",
+        "{{ 99999999999999999999 }}",
+        "{{ -18446744073709551615 }}",
+        "{{ ceil(1e300) }}",
+        "{{ [1e300]|map('ceil') }}",
+        "{{ '99999999999999999999'|int }}",
+        "{{ [1e308, 1e308]|sum }}",
+        r"{{ '\ud83d' }}",
+        r"{{ DOC['\ude00\ud83d'] }}",
+    ],
+)
+def test_what_an_answer_could_not_carry_is_never_made(source: str) -> None:
+    with pytest.raises(TemplateError, match=r"too large|surrogate"):
+        render(source)
+
+
+def test_the_largest_numbers_and_any_character_can_be_written() -> None:
+    assert render("{{ 2 ** 64 - 1 if false else 2 ** 63 }}") == 2**63
+    assert render("{{ 18446744073709551615 }}") == 2**64 - 1
+    assert render("{{ -9223372036854775808 }}") == -(2**63)
+    assert render(r"{{ '\ud83d\ude00 😀 \u00e9' }}") == "😀 😀 é"
+
+
 def test_long_flat_chains_are_fine() -> None:
     assert render("{{ 1" + " + 1" * 5_000 + " }}") == 5_001
     assert render("{{ " + "-" * 10_000 + "1 }}") == 1
