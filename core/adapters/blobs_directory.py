@@ -21,6 +21,9 @@ from core.ports.blobs import BlobInfo, Presigned
 
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _INCOMING: Final = ".incoming"  # no bucket can be named so
+# Smaller files are read instead of mapped: a mapping holds a file descriptor for as long as it
+# lives, and a process may have no more than 256 of them (macOS) or 1,024.
+_MAPPED_BYTES: Final = 16 << 20
 _ABSENT: Final = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR)
 
 
@@ -91,11 +94,11 @@ class DirectoryBlobs:
             return file.read(-1 if length is None else length)
 
     def load(self, key: str) -> memoryview:
-        """Return the whole object, memory-mapped; it outlives the object's deletion."""
+        """Return the whole object, memory-mapped if large; it outlives the object's deletion."""
         path = self._path(key)
         with _mapped_errors(key), path.open("rb") as file:
-            if os.fstat(file.fileno()).st_size == 0:
-                return memoryview(b"")
+            if os.fstat(file.fileno()).st_size < _MAPPED_BYTES:
+                return memoryview(file.read())
             return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
 
     def head(self, key: str) -> BlobInfo:

@@ -1,5 +1,7 @@
 """The blobs port on a directory: the contract, its URLs, and how it fails."""
 
+import mmap
+import os
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -102,3 +104,29 @@ def test_a_root_that_is_a_file_is_reported(tmp_path: Path) -> None:
     (tmp_path / "root").write_text("")
     with pytest.raises((UnavailableError, InvalidRequestError)):
         _stores(tmp_path / "root").bucket("bucket-one").put("k", b"x")
+
+
+def test_loaded_small_objects_hold_no_file_descriptors(tmp_path: Path) -> None:
+    blobs = _stores(tmp_path).bucket("bucket-one")
+    blobs.put("k", b"abc")
+    before = _next_descriptor()
+    held = [blobs.load("k") for _ in range(50)]
+    # A thousand collections at hand must not be a thousand open files.
+    assert _next_descriptor() == before
+    assert {bytes(one) for one in held} == {b"abc"}
+
+
+def test_a_large_object_is_mapped_not_copied(tmp_path: Path) -> None:
+    blobs = _stores(tmp_path).bucket("bucket-one")
+    blobs.put("k", bytes(16 << 20) + b"end")
+    view = blobs.load("k")
+    assert isinstance(view.obj, mmap.mmap)
+    blobs.delete("k")
+    assert view.readonly
+    assert bytes(view[-3:]) == b"end"
+
+
+def _next_descriptor() -> int:
+    descriptor = os.open(os.devnull, os.O_RDONLY)
+    os.close(descriptor)
+    return descriptor
