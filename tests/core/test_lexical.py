@@ -1,16 +1,24 @@
 """Searches by words on a whole service: batches, writes, hybrids, hostile queries, no library."""
 
+import asyncio
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 
 import pytest
 
+from core.adapters.text_tantivy import TantivyText
 from core.app import App
 from core.deadline import NEVER
+from core.engine import Engine
 from core.models.base import parse_model
 from core.models.collections import CollectionCreate
 from core.models.documents import UpsertRequest
+from core.models.execution import BatchRequest
 from core.models.namespaces import Namespace
+from core.ports.text import TextIndex
+from core.runtime.texts import TextIndexes
 from core.types import JsonObject
 from tests.core.bm25 import bm25_scores
 from tests.core.service import (
@@ -212,3 +220,34 @@ def test_time_runs_out_while_texts_are_indexed(app: App) -> None:
     assert answer["unprocessed"] == [0, 1]
     after = run_batch(app, namespace, "nearest", [asking("red")])
     assert after["status"] == "completed"
+
+
+class PausedText(TantivyText):
+    """Begins to build when let go, and says whether it was told to stop by then."""
+
+    def __init__(self) -> None:
+        self.gate, self.ended = threading.Event(), threading.Event()
+        self.told: bool | None = None
+
+    def build(
+        self, documents: Iterable[Sequence[str]], *, stop: Callable[[], bool] = lambda: False
+    ) -> TextIndex:
+        self.gate.wait(20)
+        self.told = stop()
+        self.ended.set()
+        return super().build(documents, stop=stop)
+
+
+def test_a_search_that_the_stage_gave_up_builds_no_further(app: App) -> None:
+    namespace = stocked(app, "paused", DENSE, lexical(), hard_timeout_ms=700)
+    paused = PausedText()
+    services = replace(app._services, texts=TextIndexes(paused, 1 << 30))
+    engine = Engine(services, app.engine._planner, app.engine._delivery)
+    request = parse_model(BatchRequest, {"queries": [asking("red")]})
+    answer = asyncio.run(engine.execute_batch(namespace, "nearest", request, deadline=NEVER))
+    paused.gate.set()
+    result = answer["results"][0]
+    assert [reason["code"] for reason in result["incomplete"]] == ["stage_timeout"]
+    assert {name for d in result["documents"] for name in d["features"]} == {"emb"}
+    assert paused.ended.wait(20)
+    assert paused.told is True
