@@ -158,11 +158,15 @@ class _Reader:
     def _read_logical(
         self, key: str, value: JsonValue, path: str, flag: bool | None, depth: int
     ) -> Filter | None:
+        faults = len(self.problems)
         if key == "NOT" and isinstance(value, dict):
             inner = self.read(value, path, case_sensitive=flag, depth=depth + 1)
             parts = [] if inner is None else [inner]
         elif isinstance(value, list):
             parts = self._read_list(value, path, flag, depth)
+            if key != "AND" and len(parts) < len(value) and len(self.problems) == faults:
+                # Of an empty condition, which always holds, OR is everything and NOT nothing.
+                self.report(path, f"a condition within {key} may not be empty")
         else:
             self.report(path, f"{key} takes a list of conditions")
             return None

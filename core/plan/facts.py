@@ -5,6 +5,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from core.errors import TrawlError
 from core.filtering.conditions import Filter
 from core.plan.nodes import PlanStage
 from core.registry import find_stage
@@ -77,7 +78,7 @@ def _related(one: str, other: str) -> bool:
 def _typed(stage: AnyStage, node: PlanStage) -> StageParams | None:
     try:
         params: StageParams = stage.params.model_validate(node.parameters)
-    except ValidationError:
+    except (ValidationError, TrawlError):  # a filter names its own faults
         return None
     return params
 
