@@ -28,7 +28,7 @@ class Column:
     @property
     def nbytes(self) -> int:
         """Roughly what the column keeps in memory."""
-        return int(self.codes.nbytes) + 100 * len(self.values)
+        return int(self.codes.nbytes) + sum(map(_weight, self.values))
 
 
 def build_column(documents: Iterable[Mapping[str, Any]], path: str) -> Column:
@@ -49,6 +49,14 @@ def encode_values(values: Iterable[JsonValue]) -> Column:
             distinct.append(value)
         codes.append(code)
     return Column(tuple(distinct), np.array(codes, np.int32))
+
+
+def _weight(value: JsonValue) -> int:
+    """Return roughly the bytes of one value: long texts are what makes columns large."""
+    if isinstance(value, str):
+        return 64 + len(value)
+    # As JSON an element takes a few bytes, as an object several times that.
+    return 64 + 8 * len(_key(value)) if isinstance(value, list | dict) else 64
 
 
 def _key(value: JsonValue) -> Any:

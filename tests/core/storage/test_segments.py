@@ -135,6 +135,21 @@ def test_cheap_fields_are_stored_and_dear_ones_are_not() -> None:
     assert stored.fields == frozenset({"brand", "title", "tags"})
 
 
+@pytest.mark.parametrize("text", ["a" * 5_000, ["a" * 5_000], {"b": ["a"] * 2_000}])
+def test_built_columns_are_bounded_by_what_they_really_hold(
+    monkeypatch: pytest.MonkeyPatch, text: Any
+) -> None:
+    monkeypatch.setattr("core.storage.column_cache.MAX_BUILT_BYTES", 100_000)
+    documents = [
+        StoredDocument(f"{n}", {name: [n, text] for name in ("one", "two")}) for n in range(15)
+    ]
+    segment = _roundtrip(documents)
+    segment.column("one")
+    segment.column("two")
+    assert segment.held_column("two") is not None
+    assert segment.held_column("one") is None
+
+
 def test_many_fields_are_no_problem() -> None:
     fields = {f"f{n}": n for n in range(400)}
     segment = _roundtrip([StoredDocument("a", fields), StoredDocument("b", {"g": 1})])
