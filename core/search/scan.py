@@ -1,5 +1,6 @@
 """One pass over a block's rows that keeps, for every query, a proven superset of its top k."""
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -96,15 +97,18 @@ def scan_rows(
         return Scanned(_reaching(row_indices(sample), lower, upper, thresholds), crowded)
     blocks = selection.blocks(bounds.block_rows)
     kept: list[Pairs] = []
+    lock = threading.Lock()
     for wave in _waves(blocks):
         reach = np.where(crowded, np.inf, thresholds)
         counts = np.zeros(bounds.query_count, np.int64)
 
         def look(rows: Rows, reach: Float64 = reach, counts: Int64 = counts) -> Pairs:
-            # Threads may lose each other's additions here: it delays giving up, no more.
             wanted = np.where(counts > limit, np.inf, reach)
             found = selection.restrict(bounds.survivors(rows, wanted))
-            counts.__iadd__(np.bincount(found.queries, minlength=len(counts)))
+            # numpy adds long arrays without the interpreter's lock. A lost addition could bring a
+            # count back under the limit after another thread left pairs out because of it.
+            with lock:
+                counts.__iadd__(np.bincount(found.queries, minlength=len(counts)))
             return found
 
         kept.extend(effort.run(wave, look))
