@@ -146,7 +146,8 @@ class Api(Construct):
 
     def _code(self) -> lambda_.Code:
         if self._settings.bundle:
-            return lambda_.Code.from_asset(str(build_bundle(self._settings.python)))
+            folder = build_bundle(self._settings.python, extras=("text",))
+            return lambda_.Code.from_asset(str(folder))
         return lambda_.Code.from_asset(str(ROOT / "handlers"), exclude=["__pycache__", "**/*.pyc"])
 
     def _make_gateway(self) -> gateway.HttpApi:
