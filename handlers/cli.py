@@ -1,5 +1,6 @@
 """The `trawl` command: what it offers, and how its failures read."""
 
+import errno
 import importlib
 from typing import Any, Final
 
@@ -46,6 +47,8 @@ class Commands(click.Group):
         except (ClientError, TrawlError) as error:
             _show(error)
         except OSError as error:
+            if error.errno == errno.EPIPE:  # `trawl … | head`: click ends quietly
+                raise
             place = f"{error.filename}: " if error.filename else ""
             click.echo(f"error: {place}{error.strerror or error}", err=True)
         return ctx.exit(1)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from handlers.client import AppTransport, Client, HttpTransport, Transport
 
@@ -65,6 +66,11 @@ def connection_options(*, namespace: bool = True) -> Callable[[F], Callable[...,
         @functools.wraps(function)
         def wrapped(data: Path | None, api: str | None, key: str | None, **rest: Any) -> Any:
             place = rest.pop("in_namespace", None)
+            # What was typed wins over what the environment says.
+            if api is not None and _is_from_environment("data"):
+                data = None
+            elif data is not None and _is_from_environment("api"):
+                api = None
             return function(Connection(data, api, key, place), **rest)
 
         options = [
@@ -100,3 +106,8 @@ def connection_options(*, namespace: bool = True) -> Callable[[F], Callable[...,
         return result
 
     return decorate
+
+
+def _is_from_environment(name: str) -> bool:
+    source = click.get_current_context().get_parameter_source(name)
+    return source is ParameterSource.ENVIRONMENT

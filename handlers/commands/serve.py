@@ -1,10 +1,12 @@
 """`trawl serve`: the API on this machine."""
 
+import errno
 import os
 from pathlib import Path
 
 import click
 
+from handlers.client import ClientError
 from handlers.commands.connection import DEFAULT_DATA
 
 
@@ -26,10 +28,15 @@ def serve(port: int, data: Path, access_log: bool) -> None:
     """
     from handlers.local import serve as run
 
-    run(
-        port=port,
-        data_dir=data,
-        environment=os.environ,
-        access_log=access_log,
-        announce=click.echo,
-    )
+    try:
+        run(
+            port=port,
+            data_dir=data,
+            environment=os.environ,
+            access_log=access_log,
+            announce=click.echo,
+        )
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            raise
+        raise ClientError(f"port {port} is taken: choose another with --port, or 0") from None

@@ -1,8 +1,15 @@
 """The command as a whole: its help, where it works, and how its failures read."""
 
+from pathlib import Path
+from typing import Any
+
+import boto3
 import pytest
 from click.testing import CliRunner
+from moto import mock_aws
 
+from core.adapters.records_dynamodb import DynamoRecords
+from core.auth.keys import Keys
 from core.errors import InvalidRequestError, Problem
 from handlers import cli
 from handlers.cli import main
@@ -27,6 +34,48 @@ def test_the_namespace_is_asked_for_where_it_is_not_clear(server: Server) -> Non
 )
 def test_where_to_must_be_clear(options: list[str], status: int, said: str) -> None:
     assert said in Trawl(options).run("explain", "x", status=status).stderr
+
+
+def test_what_is_typed_wins_over_the_environment(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, server: Server
+) -> None:
+    monkeypatch.setenv("TRAWL_API_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("TRAWL_API_KEY", "sk_x")
+    assert "cannot reach" in Trawl([]).run("explain", "x", status=1).stderr
+    here = Trawl(["--data", str(tmp_path)])
+    assert "namespace not found: default" in here.run("explain", "x", status=1).stderr
+    monkeypatch.delenv("TRAWL_API_URL")
+    monkeypatch.setenv("TRAWL_DATA_DIR", str(tmp_path))
+    there = Trawl(["--api", server.base_url])
+    assert "not an API key" in there.run("explain", "x", status=1).stderr
+
+
+def test_the_first_key_of_a_deployment_is_made_against_its_table(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("TRAWL_DATA_DIR", raising=False)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.setenv("TRAWL_TABLE", "deployed")
+    refused = Trawl([]).run("keys", "list", status=1, account=True)
+    assert "TRAWL_ASSETS_BUCKET" in refused.stderr
+    for name in ("ASSETS", "INDEX", "RESULTS"):
+        monkeypatch.setenv(f"TRAWL_{name}_BUCKET", name.lower())
+    with mock_aws():
+        make_table(boto3.client("dynamodb"), "deployed")
+        text = Trawl([]).run("keys", "create", "first", "--admin", account=True).stdout.strip()
+        principal = Keys(DynamoRecords("deployed")).authenticate(text)
+    assert (principal.permission, principal.namespaces) == ("admin", ("*",))
+
+
+def make_table(client: Any, name: str) -> None:
+    """Make the table as the stack does."""
+    keys = [("pk", "HASH"), ("sk", "RANGE")]
+    client.create_table(
+        TableName=name,
+        KeySchema=[{"AttributeName": key, "KeyType": kind} for key, kind in keys],
+        AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"} for key, _ in keys],
+        BillingMode="PAY_PER_REQUEST",
+    )
 
 
 def test_a_wrong_key_is_a_sentence(server: Server) -> None:

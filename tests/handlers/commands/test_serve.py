@@ -2,6 +2,7 @@
 
 import json
 import signal
+import socket
 import subprocess
 import sys
 import urllib.request
@@ -23,6 +24,13 @@ def test_using_the_folder_first_leaves_the_first_key_to_the_server(
     data = tmp_path / "data"
     load_folder(Trawl(["--data", str(data)]), folder)
     assert any(line.startswith("Admin key") for line in _serve_once(str(data)))
+
+
+def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        shown = Trawl(["--data", str(tmp_path / "data")]).run("serve", "--port", port, status=1)
+    assert shown.stderr == f"error: port {port} is taken: choose another with --port, or 0\n"
 
 
 def _serve_once(data: str) -> list[str]:
