@@ -1,6 +1,7 @@
 """Delivery: what leaves with a result. Presigned URLs, vectors, and documents too large to send."""
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Self
@@ -19,8 +20,10 @@ from core.ports.blobs import Blobs, BlobStores, Presigned
 from core.ports.media import ReadObject
 from core.types import JsonObject, JsonValue
 
-# The rest of a result beside its documents, and the envelope, are counted with this much.
-_RESULT_OVERHEAD = 4_000
+# What the envelope and the URL of each moved result may add to what is measured.
+_OVERHEAD = 4_000
+# Objects stored at a time: one after the other, fifty of them could outlast the deadline.
+_PARALLEL = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,18 +149,25 @@ def spill_documents(
     answer is never cut short. Results that reuse a moved one's documents share its object.
     """
     sizes = [len(orjson.dumps(result["documents"])) for result in results]
-    total = sum(sizes) + _RESULT_OVERHEAD * (len(results) + 1)
-    by_size = sorted(range(len(results)), key=lambda i: (-sizes[i], i))
-    moved: dict[int, JsonObject] = {}
-    for i in by_size:
+    # Facets, statistics and errors may be large too.
+    rests = (len(orjson.dumps({**result, "documents": []})) for result in results)
+    total = sum(sizes) + sum(rests) + _OVERHEAD * (len(results) + 1)
+    moving: list[int] = []
+    for i in sorted(range(len(results)), key=lambda i: (-sizes[i], i)):
         if total <= limit_bytes or sizes[i] <= 2:  # "[]": there is nothing to move
             break
-        documents = results[i]["documents"]
-        # Equal queries share one list of documents, so they share the object too.
-        if id(documents) not in moved:
-            moved[id(documents)] = _store(documents, blobs, key_of(results[i]), expires_s)
-        results[i].update(moved[id(documents)])
+        moving.append(i)
         total -= sizes[i]
+    # Equal queries share one list of documents, so they share the object too.
+    first = {id(results[i]["documents"]): i for i in reversed(moving)}
+
+    def store(i: int) -> JsonObject:
+        return _store(results[i]["documents"], blobs, key_of(results[i]), expires_s)
+
+    with ThreadPoolExecutor(_PARALLEL, thread_name_prefix="spill") as pool:
+        stored = dict(zip(first, pool.map(store, first.values()), strict=True))
+    for i in moving:
+        results[i].update(stored[id(results[i]["documents"])])
 
 
 def _store(documents: list[JsonObject], blobs: Blobs, key: str, expires_s: int) -> JsonObject:

@@ -147,6 +147,21 @@ def test_an_answer_that_fits_is_left_alone(buckets: DirectoryBlobStores) -> None
     assert list(buckets.bucket("results").list("")) == []
 
 
+def test_what_is_large_beside_the_documents_counts_too(buckets: DirectoryBlobStores) -> None:
+    results = [result("a", 1_000), {**result("b", 10), "facets": ["x" * 50_000]}]
+    spill(results, buckets.bucket("results"), limit=60_000)
+    assert "documents_url" in results[0]
+
+
+def test_results_that_share_their_documents_share_the_object(buckets: DirectoryBlobStores) -> None:
+    results = [result("a", 9_000), result("b", 5_000)]
+    results.append({**results[0], "execution_id": "c"})
+    spill(results, buckets.bucket("results"), limit=100)
+    assert [info.key for info in buckets.bucket("results").list("")] == ["ns_a/a", "ns_a/b"]
+    assert results[2]["documents_url"] == results[0]["documents_url"]
+    assert results[2]["documents_count"] == 4
+
+
 class RefusingBlobs:
     """A results bucket that does not answer."""
 
