@@ -8,7 +8,14 @@ from core.errors import InvalidRequestError, MediaError, TrawlError, describe_er
 from core.media.extraction import extract
 from core.media.wire import pack_extraction
 
-_ACCEPTED = {"extractor", "data_base64", "params", "max_chunks", "as_query", "declared_type"}
+_ACCEPTED: dict[str, tuple[type, ...]] = {
+    "extractor": (str,),
+    "data_base64": (str,),
+    "params": (dict, type(None)),
+    "max_chunks": (int, type(None)),
+    "as_query": (bool,),
+    "declared_type": (str, type(None)),
+}
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
@@ -29,15 +36,20 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
 
 
 def _read_request(event: dict[str, Any]) -> dict[str, Any]:
-    unknown = sorted(set(event) - _ACCEPTED)
+    unknown = sorted(set(event) - set(_ACCEPTED))
     missing = sorted({"extractor", "data_base64"} - set(event))
-    if unknown or missing:
+    # By class: true is no number.
+    wrong = [
+        name for name in _ACCEPTED if name in event and type(event[name]) not in _ACCEPTED[name]
+    ]
+    if unknown or missing or wrong:
         raise InvalidRequestError(
-            f"missing: {missing}; unknown: {unknown}; accepted: {sorted(_ACCEPTED)}"
+            f"missing: {missing}; unknown: {unknown}; of a wrong type: {wrong};"
+            f" accepted: {sorted(_ACCEPTED)}"
         )
     try:
         data = base64.b64decode(event["data_base64"], validate=True)
-    except (binascii.Error, TypeError, ValueError) as error:
+    except (binascii.Error, ValueError) as error:
         raise InvalidRequestError("data_base64 is not base64") from error
     request = {name: value for name, value in event.items() if name != "data_base64"}
     return {"data": data, **request}

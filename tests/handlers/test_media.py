@@ -42,6 +42,12 @@ def test_a_file_gives_its_features() -> None:
         ({"data_base64": "no base64!"}, "caller"),
         ({"data_base64": 7}, "caller"),
         ({"extractor": "image.x"}, "caller"),
+        ({"extractor": ["image.pdq"]}, "caller"),
+        ({"max_chunks": "3"}, "caller"),
+        ({"max_chunks": True}, "caller"),
+        ({"params": "none"}, "caller"),
+        ({"declared_type": 5}, "caller"),
+        ({"as_query": "yes"}, "caller"),
         ({"presigned_url": "https://169.254.169.254/"}, "caller"),
     ],
 )
