@@ -7,7 +7,7 @@ from typing import Any, Final
 import click
 
 from core.errors import InvalidRequestError, TrawlError
-from handlers.client import ApiError, ClientError
+from handlers.client_errors import ApiError, ClientError
 
 # Command -> module:object. Imported at use: `trawl serve` pays for no table, `trawl keys` for no
 # image library.

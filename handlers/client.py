@@ -5,7 +5,7 @@ import hmac
 import secrets
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, Protocol
 from urllib.parse import quote, urlencode, urlsplit
@@ -17,6 +17,7 @@ from core.auth.principals import ALL_NAMESPACES, Principal
 from core.deadline import Deadline
 from core.errors import UnauthorizedError
 from core.types import JsonObject
+from handlers.client_errors import ApiError, ClientError, UnreachableError
 from handlers.http.dispatch import Dispatcher
 from handlers.http.messages import ApiRequest
 from handlers.http.routes import TABLE
@@ -60,29 +61,6 @@ class Transport(Protocol):
 
     def close(self) -> None:
         """Let go of connections, threads and child processes."""
-
-
-class ClientError(Exception):
-    """A call that brought no answer to work with; the message is a whole sentence."""
-
-
-class UnreachableError(ClientError):
-    """Nothing answered."""
-
-
-class ApiError(ClientError):
-    """The API's own error. `problems` are `{path, message, accepted?}`, every fault at once."""
-
-    def __init__(self, status: int, body: Mapping[str, Any]) -> None:
-        error = body.get("error")
-        error = error if isinstance(error, dict) else {}
-        # A gateway's own errors are `{"message": …}`.
-        said = error.get("message") or body.get("message")
-        super().__init__(str(said or f"the server answered with status {status}"))
-        self.status = status
-        self.code: str = str(error.get("code") or "")
-        self.details: JsonObject = error.get("details") or {}
-        self.problems: Sequence[JsonObject] = self.details.get("validation_errors") or ()
 
 
 class Client:

@@ -20,7 +20,8 @@ from typing import Any, Final, Protocol
 import click
 
 from core.types import JsonObject
-from handlers.client import Client, ClientError, HttpTransport, api_path
+from handlers.client import Client, HttpTransport, api_path
+from handlers.client_errors import ClientError
 from handlers.commands.batch import print_reasons, verdict_cells
 from handlers.commands.output import Cell, print_table
 from handlers.commands.retrievers import create_search

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from core.types import JsonObject
-from handlers.client import ApiError, Client, api_path
+from handlers.client import Client, api_path
+from handlers.client_errors import ApiError
 
 # How many files are asked about at once; the API's own bound is 1,000.
 _ASKED: Final = 500

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from core.types import JsonObject
-from handlers.client import ApiError, Client, ClientError, api_path
+from handlers.client import Client, api_path
+from handlers.client_errors import ApiError, ClientError
 from handlers.loading import MAX_FILE_BYTES, encode_file
 
 MAX_QUERIES: Final = 50

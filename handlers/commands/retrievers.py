@@ -3,7 +3,8 @@
 import click
 
 from core.types import JsonObject
-from handlers.client import Client, ClientError, api_path
+from handlers.client import Client, api_path
+from handlers.client_errors import ClientError
 from handlers.commands.connection import Connection, connection_options
 from handlers.commands.output import print_json, print_table
 

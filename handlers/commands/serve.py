@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from handlers.client import ClientError
+from handlers.client_errors import ClientError
 from handlers.commands.connection import DEFAULT_DATA
 
 

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from handlers import demo
-from handlers.client import ClientError
+from handlers.client_errors import ClientError
 from handlers.demo import Exhibit, Photographs, fetch_photographs, opinion, run_demo
 from handlers.verdicts import Verdict
 from tests.core.media.pictures import encode, landscape

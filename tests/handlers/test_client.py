@@ -12,16 +12,8 @@ import pytest
 
 from core.app import build_app
 from core.settings import Settings
-from handlers.client import (
-    ApiError,
-    AppTransport,
-    Client,
-    ClientError,
-    HttpTransport,
-    Reply,
-    UnreachableError,
-    api_path,
-)
+from handlers.client import AppTransport, Client, HttpTransport, Reply, api_path
+from handlers.client_errors import ApiError, ClientError, UnreachableError
 from tests.core.service import running_app
 
 

@@ -9,7 +9,8 @@ import pytest
 
 from core.app import build_app
 from core.settings import Settings
-from handlers.client import ApiError, AppTransport, Client, Reply, Transport, UnreachableError
+from handlers.client import AppTransport, Client, Reply, Transport
+from handlers.client_errors import ApiError, UnreachableError
 from handlers.loading import ensure_place, find_files, load_files
 from tests.handlers.commands.command_line import write_pictures
 

@@ -8,7 +8,8 @@ import orjson
 import pytest
 
 from handlers import scanning
-from handlers.client import Client, ClientError, Reply
+from handlers.client import Client, Reply
+from handlers.client_errors import ClientError
 from handlers.scanning import Reference, Scanner, media_input
 
 
