@@ -19,7 +19,8 @@ def why_watched(plan: Plan) -> str | None:
         for name in sorted(_names(stage)):
             space, _, member = name.partition(".")
             if space == "STAGE" or (space == "CONTEXT" and (not member or member in aliases)):
-                return f"a template of {stage.stage_name!r} reads {name}: rows between stages count"
+                who = f"{stage.stage_name!r} has a template that reads {name}"
+                return f"{who}: what stages pass on must stay as it is written"
     return None
 
 

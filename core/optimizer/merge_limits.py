@@ -21,11 +21,11 @@ def merge_limits(plan: Plan) -> tuple[Plan, str]:
     notes = Notes("no two limits stand side by side")
     stages: list[PlanStage] = []
     for node in plan.stages:
-        first, second = window_of(stages[-1]) if stages else None, window_of(node)
-        if first is None or second is None:
+        before = stages[-1] if stages else node
+        first, second = window_of(before), window_of(node)
+        if before is node or first is None or second is None:
             stages.append(node)
             continue
-        before = stages[-1]
         merged, blocker = _merge(before, node, _compose(first, second))
         if blocker is None:
             notes.done.append(f"{before.stage_name!r} and {node.stage_name!r} are one limit")

@@ -46,12 +46,39 @@ RULES: tuple[Rule, ...] = (
 
 
 def optimize(plan: Plan, rules: tuple[Rule, ...] = RULES) -> Plan:
-    """Apply every rule once, in order, and record what each did and why."""
-    decisions: list[Decision] = []
-    for rule in rules:
-        changed, reason = rule(plan)
-        applied = changed.stages != plan.stages
-        before, after = len(plan.stages), len(changed.stages)
-        decisions.append(Decision(rule.__name__, applied, reason, before, after))
-        plan = changed
-    return replace(plan, decisions=tuple(decisions))
+    """Apply the rules in order, again until none changes anything; record what each did and why.
+
+    It ends: a rule takes a stage away, moves a filter or a limit forward past what never moves
+    back, or sets or lowers a hint; none undoes another's work.
+    """
+    decisions: dict[str, Decision] = {}
+    stages = None
+    while stages != plan.stages:
+        stages = plan.stages
+        for rule in rules:
+            changed, reason = rule(plan)
+            decision = Decision(
+                rule=rule.__name__,
+                applied=changed.stages != plan.stages,
+                reason=reason,
+                stages_before=len(plan.stages),
+                stages_after=len(changed.stages),
+            )
+            earlier = decisions.get(decision.rule)
+            decisions[decision.rule] = _joined(earlier, decision) if earlier else decision
+            plan = changed
+    return replace(plan, decisions=tuple(decisions.values()))
+
+
+def _joined(earlier: Decision, later: Decision) -> Decision:
+    """Return one decision of a rule's rounds: what it did, else what it found last."""
+    if not later.applied:
+        return earlier if earlier.applied else replace(earlier, reason=later.reason)
+    if not earlier.applied:
+        return later
+    gone = earlier.stages_before - earlier.stages_after
+    return replace(
+        later,
+        reason=f"{earlier.reason}; {later.reason}",
+        stages_before=later.stages_before + gone,
+    )

@@ -45,18 +45,19 @@ def order_filters(plan: Plan) -> tuple[Plan, str]:
 
 def _may_pass(before: PlanStage, node: PlanStage, notes: Notes) -> bool:
     facts, other = stage_facts(node), stage_facts(before)
-    if not _is_filter(facts) or is_cut(node) or is_cut(before):
+    if not _is_filter(facts) or is_cut(node):
         return False
-    if not _gains(other, before, facts, node):
+    if _commutes(other, before) and not _gains(other, before, facts, node):
         return False
-    name = node.stage_name
-    blocker = why_fixed(node) or why_fixed(before)
-    if blocker is None and overlap(other.writes, _reads(facts, node)):
-        blocker = f"{before.stage_name!r} may write what it reads"
+    name, blocker = repr(before.stage_name), why_fixed(node) or why_fixed(before)
+    if blocker is None and not _commutes(other, before):
+        blocker = f"what {name} makes of a row depends on the rows beside it"
+    elif blocker is None and overlap(other.writes, _reads(facts, node)):
+        blocker = f"{name} may write what it reads"
     elif blocker is None and not _is_quiet(other):
-        blocker = f"{before.stage_name!r} can fail or report for single rows"
+        blocker = f"{name} can fail or report for single rows"
     if blocker is not None:
-        notes.blocked.append(f"{name!r} stays behind {before.stage_name!r}: {blocker}")
+        notes.blocked.append(f"{node.stage_name!r} stays behind {name}: {blocker}")
     return blocker is None
 
 
@@ -70,19 +71,20 @@ def _is_quiet(facts: StageFacts) -> bool:
     return facts.params is not None and facts.stage.traits.quiet(facts.params)
 
 
-def _gains(other: StageFacts, before: PlanStage, facts: StageFacts, node: PlanStage) -> bool:
-    """Say whether the two commute, but for fields, and the filter is better off in front."""
+def _commutes(other: StageFacts, before: PlanStage) -> bool:
+    """Say whether rows dropped before a stage leave the others as they would have been."""
     traits = other.stage.traits
-    if other.params is None:
+    if other.params is None or is_cut(before):
         return False
-    keeps = traits.keeps_rows or traits.one_to_one(other.params)
     if traits.sorts:
-        return keeps and traits.pairwise(other.params)
-    if traits.one_to_one(other.params):
+        return traits.keeps_rows and traits.pairwise(other.params)
+    return traits.one_to_one(other.params) or (traits.row_local and traits.keeps_order)
+
+
+def _gains(other: StageFacts, before: PlanStage, facts: StageFacts, node: PlanStage) -> bool:
+    if other.stage.traits.keeps_rows or other.stage.traits.one_to_one(other.params):
         return True
-    if not (traits.row_local and traits.keeps_order):
-        return False
-    return keeps or _cost(facts, node) < _cost(other, before)
+    return _cost(facts, node) < _cost(other, before)
 
 
 def _reads(facts: StageFacts, node: PlanStage) -> FieldSet:

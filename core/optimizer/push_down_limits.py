@@ -1,7 +1,7 @@
 """Limits go before the stages that make one row of each row."""
 
 from core.optimizer.blockers import Notes, is_cut, why_fixed, why_watched
-from core.optimizer.windows import window_of
+from core.optimizer.windows import why_unknown, window_of
 from core.plan.facts import stage_facts
 from core.plan.nodes import Plan, PlanStage
 
@@ -30,16 +30,21 @@ def push_down_limits(plan: Plan) -> tuple[Plan, str]:
 
 
 def _may_pass(before: PlanStage, node: PlanStage, notes: Notes) -> bool:
-    if window_of(node) is None:
+    unknown = why_unknown(node)
+    if (window_of(node) is None and unknown is None) or window_of(before) is not None:
         return False
-    facts = stage_facts(before)
-    traits = facts.stage.traits
-    one_to_one = traits.row_local and traits.keeps_order and traits.keeps_rows
-    if facts.params is None or not (one_to_one or traits.one_to_one(facts.params)):
-        return False
-    blocker = why_fixed(node) or why_fixed(before)
-    if blocker is None and (not traits.quiet(facts.params) or is_cut(before)):
-        blocker = f"{before.stage_name!r} can fail or report for single rows"
+    blocker = unknown or why_fixed(node) or why_fixed(before) or _why_in_the_way(before)
     if blocker is not None:
         notes.blocked.append(f"{node.stage_name!r} stays behind {before.stage_name!r}: {blocker}")
     return blocker is None
+
+
+def _why_in_the_way(before: PlanStage) -> str | None:
+    facts, name = stage_facts(before), repr(before.stage_name)
+    traits = facts.stage.traits
+    if facts.params is None:
+        return f"each query has its own {name}"
+    one_to_one = traits.row_local and traits.keeps_order and traits.keeps_rows
+    if is_cut(before) or not (one_to_one or traits.one_to_one(facts.params)):
+        return f"{name} may drop, add or reorder rows, or looks at all of them"
+    return None if traits.quiet(facts.params) else f"{name} can fail or report for single rows"

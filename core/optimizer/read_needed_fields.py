@@ -37,7 +37,7 @@ def read_needed_fields(plan: Plan) -> tuple[Plan, str]:
         needed = before
     names = sorted({path.split(".", maxsplit=1)[0] for path in needed} - _IDENTITY)
     what = ", ".join(names) or "no stored field"
-    reason = f"{source.stage_name!r} loads {what}; the rest is read of the documents that are shown"
+    reason = f"{source.stage_name!r} loads {what}; the rest is read of documents that are shown"
     return plan.with_stages([source.with_hint("columns", names), *plan.stages[1:]]), reason
 
 

@@ -15,6 +15,14 @@ def window_of(stage: PlanStage) -> Window | None:
     return None if facts.params is None else facts.stage.traits.window(facts.params)
 
 
+def why_unknown(stage: PlanStage) -> str | None:
+    """Say that a query decides which window a stage is; None if it is known, or none at all."""
+    facts = stage_facts(stage)
+    if facts.params is None and facts.stage.traits.write_window is not None:
+        return f"each query has its own {stage.stage_name!r}"
+    return None
+
+
 def absorb(stage: PlanStage, gone: PlanStage) -> PlanStage:
     """Return a stage that also stands for the written stages of one that is gone."""
     more = tuple(index for index in gone.written if index not in stage.written)
@@ -28,13 +36,14 @@ def hand_over(plan: Plan, hint: str, notes: Notes) -> Plan:
     """
     stages: list[PlanStage] = []
     for stage in plan.stages:
-        window = window_of(stage)
-        if window is None or not stages or hint not in stage_facts(stages[-1]).stage.traits.hints:
+        window, unknown = window_of(stage), why_unknown(stage)
+        honoured = bool(stages) and hint in stage_facts(stages[-1]).stage.traits.hints
+        if not honoured or (window is None and unknown is None):
             stages.append(stage)
             continue
         before = stages[-1]
-        blocker = why_fixed(before) or why_fixed(stage)
-        if blocker:
+        blocker = unknown or why_fixed(before) or why_fixed(stage)
+        if blocker or window is None:
             notes.blocked.append(f"{stage.stage_name!r} stays: {blocker}")
             stages.append(stage)
             continue
