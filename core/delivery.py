@@ -65,12 +65,12 @@ def read_object(buckets: BlobStores, assets_bucket: str, namespace: Namespace) -
     """Return what reads the objects that a namespace may read; `FetchError` for any other."""
     readable = ReadableBuckets.of(namespace, assets_bucket)
 
-    def read(bucket: str, key: str) -> bytes:
+    def read(bucket: str, key: str, most: int) -> bytes:
         refusal = readable.refusal(bucket, key)
         if refusal is not None:
             raise FetchError(f"s3://{bucket}/{key} may not be read: {refusal}")
         try:
-            return buckets.bucket(bucket).get(key)
+            return buckets.bucket(bucket).get(key, length=most)
         except BlobNotFoundError:
             raise FetchError(f"s3://{bucket}/{key} does not exist") from None
 

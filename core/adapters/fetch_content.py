@@ -22,8 +22,9 @@ class ContentFetcher:
             return FetchedMedia(reference.data, "inline content", reference.declared_type)
         deadline.check("fetching media")
         if isinstance(reference, ObjectRef):
-            data = read_object(reference.bucket, reference.key)
+            # One byte more than may be read tells that there is more, however large the object.
+            data = read_object(reference.bucket, reference.key, limit + 1)
             if len(data) > limit:
-                raise MediaError(f"the object has {len(data)} bytes; at most {limit} are read")
+                raise MediaError(f"the object has more than {limit} bytes: it is not read")
             return FetchedMedia(data, f"s3://{reference.bucket}/{reference.key}"[:200])
         return self._https.fetch(reference.url, deadline=deadline)

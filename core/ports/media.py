@@ -7,9 +7,9 @@ from typing import Any, Literal, Protocol
 from core.deadline import Deadline
 from core.types import Float32, UInt8
 
-# Reads one object that the caller may read, `(bucket, key) -> bytes`; raises `FetchError` for any
-# other, so that a query can never reach what presigning would refuse.
-ReadObject = Callable[[str, str], bytes]
+# Reads one object that the caller may read, `(bucket, key, most) -> its first `most` bytes`; raises
+# `FetchError` for any other, so that a query can never reach what presigning would refuse.
+ReadObject = Callable[[str, str, int], bytes]
 
 WarningCode = Literal["low_quality", "first_frame_only", "chunks_sampled"]
 

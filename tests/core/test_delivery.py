@@ -99,11 +99,11 @@ def test_queries_read_what_presigning_would_sign_and_nothing_else(
     for bucket, key in [("assets", "ns_a/f"), ("assets", "ns_b/f"), ("mine", "f")]:
         buckets.bucket(bucket).put(key, b"bytes")
     read = read_object(buckets, "assets", namespace("mine"))
-    assert read("assets", "ns_a/f") == b"bytes"
-    assert read("mine", "f") == b"bytes"
+    assert read("assets", "ns_a/f", 9) == b"bytes"
+    assert read("mine", "f", 3) == b"byt"
     for bucket, key in [("assets", "ns_b/f"), ("other", "f"), ("mine", "absent")]:
         with pytest.raises(FetchError):
-            read(bucket, key)
+            read(bucket, key, 9)
 
 
 def result(name: str, size: int) -> JsonObject:
