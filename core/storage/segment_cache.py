@@ -13,7 +13,9 @@ from core.storage.segments import Segment, decode_segment
 from core.types import Int32
 
 DEFAULT_CACHE_BYTES: Final = 1 << 30
-_MAX_OVERLAPS: Final = 4096
+# Row numbers remembered in all: one overlap of two images is as long as they are.
+_MAX_OVERLAP_BYTES: Final = 32 << 20
+_OVERLAP_OVERHEAD: Final = 400  # of the key and the array, beside its rows
 
 
 class SegmentCache:
@@ -28,6 +30,7 @@ class SegmentCache:
         self._bytes = 0
         self._loading: dict[str, Future[Segment]] = {}
         self._overlaps: OrderedDict[tuple[str, str], Int32] = OrderedDict()
+        self._overlap_bytes = 0
         self._lock = threading.Lock()
 
     @property
@@ -88,7 +91,10 @@ class SegmentCache:
                 return rows
         rows = np.concatenate([older.ids.rows_of(newer.ids), older.ids.rows_of(newer.deletes)])
         with self._lock:
-            self._overlaps[key] = rows
-            if len(self._overlaps) > _MAX_OVERLAPS:
-                self._overlaps.popitem(last=False)
+            if key not in self._overlaps:
+                self._overlaps[key] = rows
+                self._overlap_bytes += rows.nbytes + _OVERLAP_OVERHEAD
+            while self._overlap_bytes > _MAX_OVERLAP_BYTES:
+                _, dropped = self._overlaps.popitem(last=False)
+                self._overlap_bytes -= dropped.nbytes + _OVERLAP_OVERHEAD
         return rows

@@ -1,6 +1,7 @@
 """The segment cache: bounded, least recently used out first, one load at a time."""
 
 import threading
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from core.errors import BlobNotFoundError, CorruptBlobError
 from core.storage.manifest import SegmentEntry
 from core.storage.segment_cache import SegmentCache
-from core.storage.segments import Segment, encode_segment
+from core.storage.segments import Segment, decode_segment, encode_segment
 from tests.core.storage.doubles import MemoryBlobs, doc
 
 
@@ -51,6 +52,18 @@ def test_a_segment_larger_than_the_bound_is_usable_and_alone() -> None:
     assert cache.get(blobs, first).payload(0)["fill"]
     assert cache.get(blobs, second).payload(0)["fill"]
     assert cache.held_bytes == second.size
+
+
+def test_overlaps_are_remembered_within_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    cache = SegmentCache()
+    encoded = [encode_segment([doc(f"{n}", v=v) for n in range(500)], {}) for v in range(2)]
+    old, new = (decode_segment(memoryview(one.data), one.digest) for one in encoded)
+    kept = weakref.ref(cache.superseded_rows(old, new))
+    assert kept() is not None
+    assert cache.superseded_rows(old, new) is kept()
+    monkeypatch.setattr("core.storage.segment_cache._MAX_OVERLAP_BYTES", 2_000)
+    assert sorted(cache.superseded_rows(new, old)) == list(range(500))
+    assert kept() is None
 
 
 def test_threads_that_ask_at_once_share_one_load() -> None:
