@@ -11,6 +11,9 @@ from core.search.requests import check_request
 from core.search.scan import Selection
 from core.types import Float32, Mask, UInt8
 
+# Candidates that a pass may hold at once, some 100 bytes each while they are sorted out.
+_MOST_CANDIDATES = 1 << 22
+
 
 class EmbeddedVectors:
     """All queries of a call go through the rows in one pass; `core/search/` holds the parts.
@@ -42,7 +45,14 @@ class EmbeddedVectors:
         rows = np.full((len(queries), k), -1, np.int64)
         scores = np.full((len(queries), k), -np.inf)
         found = min(k, selection.count)
-        if found and len(queries):
-            search = Search(block, queries, found, selection, Effort(self._crew, stop))
-            rows[:, :found], scores[:, :found] = search.run()
+        effort = Effort(self._crew, stop)
+        for part in _slices(len(queries), found) if found else ():
+            search = Search(block, queries[part], found, selection, effort)
+            rows[part, :found], scores[part, :found] = search.run()
         return TopK(rows, scores, np.ones(len(queries), np.bool_), selection.count)
+
+
+def _slices(query_count: int, k: int) -> list[slice]:
+    """Return the queries in runs whose candidates fit in memory: one run, unless k is large."""
+    step = max(1, _MOST_CANDIDATES // (16 * k))
+    return [slice(start, start + step) for start in range(0, query_count, step)]

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from core.adapters import vectors_embedded
 from core.adapters.vectors_embedded import EmbeddedVectors
 from core.adapters.vectors_reference import ReferenceVectors
 from core.ports.vectors import TopK, VectorBlock, VectorSearch
@@ -233,6 +234,23 @@ def test_euclidean_scores_that_round_to_the_same_come_in_row_order() -> None:
     found = ENGINE.search(block, vectors[4000:4001], 3)
     assert found.rows.tolist() == [[0, 1, 2]]
     assert_same(found, REFERENCE.search(block, vectors[4000:4001], 3))
+
+
+def test_large_k_is_searched_for_a_few_queries_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    # All at once, the candidates of 500 queries for the best 5,000 took more than a gigabyte.
+    monkeypatch.setattr(vectors_embedded, "_MOST_CANDIDATES", 16 * 300 * 3)
+    block = make_block("dot", make_vectors("dot", 3_000, 16))
+    queries = make_vectors("dot", 8, 16, seed=5)
+    sizes: list[int] = []
+    run = passes.Search.run
+
+    def watched(search: passes.Search) -> Any:
+        sizes.append(len(search.queries))
+        return run(search)
+
+    monkeypatch.setattr(passes.Search, "run", watched)
+    assert_same(ENGINE.search(block, queries, 300), REFERENCE.search(block, queries, 300))
+    assert sizes == [3, 3, 2]
 
 
 def test_stopping_halfway_ends_every_thread(monkeypatch: pytest.MonkeyPatch) -> None:
