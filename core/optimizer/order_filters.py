@@ -1,10 +1,9 @@
 """Filters that need only the row at hand go before what costs more."""
 
-from core.filtering.conditions import conditions_of, fields_of, parse_filter
+from core.filtering.conditions import conditions_of, parse_filter
 from core.optimizer.blockers import Notes, is_cut, why_fixed, why_watched
-from core.plan.facts import StageFacts, overlap, stage_facts
+from core.plan.facts import StageFacts, filter_fields, overlap, stage_facts
 from core.plan.nodes import Plan, PlanStage
-from core.stage import FieldSet
 
 # What a condition costs beside a plain comparison, as `Traits.cost` counts: measured on texts of a
 # hundred words, a regular expression and stemming cost several comparisons.
@@ -52,7 +51,7 @@ def _may_pass(before: PlanStage, node: PlanStage, notes: Notes) -> bool:
     name, blocker = repr(before.stage_name), why_fixed(node) or why_fixed(before)
     if blocker is None and not _commutes(other, before):
         blocker = f"what {name} makes of a row depends on the rows beside it"
-    elif blocker is None and overlap(other.writes, _reads(facts, node)):
+    elif blocker is None and overlap(other.writes, filter_fields(node, facts)):
         blocker = f"{name} may write what it reads"
     elif blocker is None and not _is_quiet(other):
         blocker = f"{name} can fail or report for single rows"
@@ -85,14 +84,6 @@ def _gains(other: StageFacts, before: PlanStage, facts: StageFacts, node: PlanSt
     if other.stage.traits.keeps_rows or other.stage.traits.one_to_one(other.params):
         return True
     return _cost(facts, node) < _cost(other, before)
-
-
-def _reads(facts: StageFacts, node: PlanStage) -> FieldSet:
-    own = facts.reads
-    if not isinstance(own, frozenset):
-        return own
-    parsed = [parse_filter(raw) for raw in node.filters]
-    return own.union(*(fields_of(tree) for tree in parsed if tree is not None))
 
 
 def _cost(facts: StageFacts, node: PlanStage) -> int:

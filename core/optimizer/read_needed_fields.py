@@ -1,8 +1,7 @@
 """The search loads the fields that later stages read; the rest is loaded for the final page."""
 
-from core.filtering.conditions import fields_of, parse_filter
 from core.optimizer.blockers import why_watched
-from core.plan.facts import StageFacts, stage_facts
+from core.plan.facts import StageFacts, filter_fields, stage_facts
 from core.plan.nodes import Plan, PlanStage
 from core.stage import ALL, NO_FIELDS, FieldSet
 
@@ -47,18 +46,15 @@ def _needed_before(stage: PlanStage, after: FieldSet, *, is_first: bool) -> Fiel
     if facts.params is None:
         return ALL
     traits, params = facts.stage.traits, facts.params
-    own = _union(_needed_by(facts), _in_its_hints(stage))
-    if is_first:
-        # A scan looks at columns, and what a search makes stands before it reads anything.
-        own = _in_its_hints(stage) if facts.filter is not None else own
-    else:
-        own = _union(own, _in_its_filters(stage))
+    # What a scan looks at are columns: nothing is loaded for them.
+    scans = is_first and facts.filter is not None
+    own = _union(NO_FIELDS if scans else _needed_by(stage, facts), _in_its_hints(stage))
     if stage.on_error != "error" and not is_first:
         return _union(own, after)  # skipped, it passes on what came
     if traits.replaces(params):
         after = NO_FIELDS
     made = traits.sets(params)
-    if is_first:
+    if is_first:  # what a search makes stands before it reads anything
         return _without(_union(own, after), made)
     return _union(own, _without(after, made))
 
@@ -68,20 +64,14 @@ def _in_its_hints(stage: PlanStage) -> FieldSet:
     return NO_FIELDS if group is None else frozenset({group["group_by_field"], "score"})
 
 
-def _needed_by(facts: StageFacts) -> FieldSet:
+def _needed_by(stage: PlanStage, facts: StageFacts) -> FieldSet:
     """Return what a stage reads, and the nested paths that it writes: what stands beside these
     must be there."""
     needs = facts.stage.traits.needs
-    own = facts.reads if needs is None else needs(facts.params)
+    own = filter_fields(stage, facts) if needs is None else needs(facts.params)
     if isinstance(own, frozenset) and isinstance(facts.writes, frozenset):
         return own | {path for path in facts.writes if "." in path}
     return own
-
-
-def _in_its_filters(stage: PlanStage) -> FieldSet:
-    trees = [parse_filter(raw) for raw in stage.filters]
-    paths = NO_FIELDS.union(*(fields_of(tree) for tree in trees if tree is not None))
-    return ALL if any("{{" in path or "{%" in path for path in paths) else paths
 
 
 def _union(left: FieldSet, right: FieldSet) -> FieldSet:

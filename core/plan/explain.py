@@ -1,6 +1,6 @@
 """Explain: the plan as written and as it will run, and why it differs."""
 
-from core.plan.facts import stage_facts
+from core.plan.facts import StageFacts, stage_facts
 from core.plan.nodes import Plan, PlanStage
 from core.types import JsonObject
 
@@ -71,6 +71,10 @@ def _describe(stage: PlanStage) -> JsonObject:
         body["filters_moved_from"] = list(stage.moved)
     if stage.post_filter is not None:
         body["post_filter"] = stage.post_filter
+    if stage.on_error != "error":
+        body["on_error"] = stage.on_error
+    if stage.output_alias is not None:
+        body["output_alias"] = stage.output_alias
     if stage.hints:
         body["hints"] = dict(stage.hints)
     return body
@@ -81,10 +85,12 @@ def _estimate(plan: Plan) -> list[JsonObject]:
     rows = 0
     for index, stage in enumerate(plan.stages):
         facts = stage_facts(stage)
-        traits = facts.stage.traits
-        ceiling = facts.bound if facts.bound is not None else max(rows, _UNKNOWN_ROWS)
-        leaving = ceiling if traits.source and index == 0 else min(ceiling, rows)
-        duration = rows * traits.cost * _MS_PER_COST + (_SEARCH_MS if traits.source else 0.0)
+        makes_rows = index == 0
+        leaving = _leaving(stage, facts, None if makes_rows else rows)
+        searches = makes_rows or (
+            facts.stage.traits.source and facts.stage.traits.as_filter is None
+        )
+        duration = rows * facts.stage.traits.cost * _MS_PER_COST + (_SEARCH_MS if searches else 0.0)
         items.append(
             {
                 "stage_index": index,
@@ -96,7 +102,7 @@ def _estimate(plan: Plan) -> list[JsonObject]:
                 "estimated_cost_credits": 0.0,
                 "estimated_duration_ms": round(duration, 4),
                 "cache_likely": False,
-                "optimization_notes": _notes(stage),
+                "optimization_notes": _notes(stage, facts, makes_rows=makes_rows),
                 "warnings": [],
             }
         )
@@ -104,7 +110,27 @@ def _estimate(plan: Plan) -> list[JsonObject]:
     return items
 
 
-def _notes(stage: PlanStage) -> list[str]:
-    notes = [f"constrained by {name!r}: it filters stored fields" for name in stage.moved]
-    notes += [f"{name}: {value}" for name, value in sorted(stage.hints.items())]
+def _leaving(stage: PlanStage, facts: StageFacts, arriving: int | None) -> int:
+    """Return how many rows leave if every stage passes on all that it may."""
+    cuts = [stage.hints[name] for name in ("limit", "top_k") if name in stage.hints]
+    bounds = [*cuts, *([] if facts.bound is None else [facts.bound])]
+    come = _UNKNOWN_ROWS if arriving is None else arriving
+    return min(bounds, default=come) if arriving is None else min([*bounds, come])
+
+
+def _notes(stage: PlanStage, facts: StageFacts, *, makes_rows: bool) -> list[str]:
+    """Say, stage by stage, what the plan does that the retriever's stages do not show."""
+    notes = [f"constrained by {name!r}, which filters stored fields" for name in stage.moved]
+    if facts.filter is not None and not makes_rows:
+        notes.append("filters the rows that reach it: it does not constrain the search")
+    hints = stage.hints
+    for name in ("limit", "top_k"):
+        if name in hints:
+            notes.append(f"stops at {hints[name]} rows, which is all that a later limit lets pass")
+    if "group" in hints:
+        field = hints["group"]["group_by_field"]
+        notes.append(f"groups what it found by {field} before it loads documents")
+    if "columns" in hints:
+        names = ", ".join(hints["columns"]) or "no stored field"
+        notes.append(f"loads {names}; the rest is read of documents that are shown")
     return notes

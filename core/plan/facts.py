@@ -6,10 +6,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from core.errors import TrawlError
-from core.filtering.conditions import Filter
+from core.filtering.conditions import Filter, fields_of, parse_filter
 from core.plan.nodes import PlanStage
 from core.registry import find_stage
-from core.stage import ALL, AnyStage, FieldSet, StageParams
+from core.stage import ALL, NO_FIELDS, AnyStage, FieldSet, StageParams
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +55,21 @@ def stage_facts(node: PlanStage) -> StageFacts:
         filter=traits.as_filter(params) if traits.as_filter else None,
         is_noop=traits.is_noop(params),
     )
+
+
+def filter_fields(node: PlanStage, facts: StageFacts) -> FieldSet:
+    """Return what a filter looks at on its rows: its own conditions' fields and its pre_filters'.
+
+    ALL where a query names one: it may turn out to be any.
+    """
+    fields = facts.reads
+    for raw in node.filters:
+        tree = parse_filter(raw)
+        more = NO_FIELDS if tree is None else _plain(fields_of(tree))
+        if not isinstance(fields, frozenset) or not isinstance(more, frozenset):
+            return ALL
+        fields |= more
+    return fields
 
 
 def touches(fields: FieldSet, path: str) -> bool:

@@ -7,8 +7,8 @@ settled when the plan is built; it is no optimization and is never switched off.
 
 from dataclasses import replace
 
-from core.filtering.conditions import fields_of, filter_to_json
-from core.plan.facts import StageFacts, overlap, stage_facts
+from core.filtering.conditions import filter_to_json
+from core.plan.facts import StageFacts, filter_fields, overlap, stage_facts
 from core.plan.nodes import PlanStage
 from core.templates import compile_tree
 
@@ -36,7 +36,7 @@ def _target(before: list[PlanStage], node: PlanStage) -> int | None:
     facts = stage_facts(node)
     if facts.filter is None or not _movable(node):
         return None
-    fields = fields_of(facts.filter)
+    fields = filter_fields(node, facts)
     for index in range(len(before) - 1, -1, -1):
         other = stage_facts(before[index])
         if _makes_rows(index, other):

@@ -39,6 +39,7 @@ def worlds(app: App) -> list[World]:
         make_world(app, "plain"),
         make_world(app, "mixed", mixed=True),
         make_world(app, "dotted", mixed=True, dotted=True),
+        make_world(app, "cold", mixed=True, warm=False),
     ]
 
 
@@ -59,7 +60,7 @@ def test_every_answer_is_the_same(worlds: list[World]) -> None:
 
     @given(
         stages=retrievers(),
-        number=st.integers(0, 2),
+        number=st.integers(0, 3),
         query=st.integers(0, 3),
         both=st.booleans(),
         asked=st.one_of(st.none(), filters),

@@ -26,6 +26,9 @@ _EQUAL = (
 )
 
 
+_FIELDS = ("brand", "price", "tags", "meta", "text", "when", "score", "features", "a", "norm")
+
+
 @dataclass(frozen=True)
 class World:
     """A namespace with documents in `main` and `others`."""
@@ -55,12 +58,19 @@ class World:
 
 
 def make_world(
-    app: App, name: str, *, mixed: bool = False, dotted: bool = False, count: int = 60
+    app: App,
+    name: str,
+    *,
+    mixed: bool = False,
+    dotted: bool = False,
+    warm: bool = True,
+    count: int = 60,
 ) -> World:
     """Store documents in three writes, some of them replaced and some deleted.
 
     `mixed` ones have several types in one field, lack fields, and store fields of the names that
-    searches write; `dotted` ones have dots in the names of fields.
+    searches write; `dotted` ones have dots in the names of fields. In a `warm` world every field
+    is a column already, so that rows are loaded in parts.
     """
     body = {"namespace_name": name, "vector_configs": _SPECS}
     namespace = app.namespaces.create(parse_model(StandaloneNamespaceCreate, body))
@@ -74,7 +84,7 @@ def make_world(
         if mixed:
             _mix(random, document["payload"])
         if dotted:
-            document["payload"] |= _pick(random, {}, {"a.b": 1}, {"a": {"b": 2}}, {"a": 5})
+            document["payload"] |= _pick(random, {}, {"a.b": 1}, {"a": 5})
         return document
 
     documents = [make(number) for number in range(count)]
@@ -84,7 +94,12 @@ def make_world(
     for number in (3, 7, count - 1):
         app.documents.delete(namespace, "main", f"d{number:03}")
     _write(app, namespace, "others", [_joined(n) for n in range(8)])
-    return World(app, namespace)
+    world = World(app, namespace)
+    for field in _FIELDS if warm else ():
+        condition = {"field": field, "operator": "exists", "value": True}
+        scan = {"config": {"stage_id": "attribute_filter", "parameters": condition}}
+        world.run([scan], optimize=False, query=0, collection_identifiers=["main", "others"])
+    return world
 
 
 def _write(app: App, namespace: Namespace, collection: str, documents: list[JsonObject]) -> None:
@@ -118,7 +133,7 @@ def _document(random: np.random.Generator, number: int) -> JsonObject:
 def _mix(random: np.random.Generator, payload: JsonObject) -> None:
     payload["price"] = _pick(random, 0, 1, 2.5, "2", "ten", None, True)
     payload |= _pick(random, {}, {"score": _pick(random, 0.1, 7, "high", None)}, {"norm": 1})
-    payload |= _pick(random, {}, {}, {"features": {"own": 1}})
+    payload |= _pick(random, {}, {"a": {"b": 2}}, {"features": {"own": 1}})
     payload["meta"] = _pick(random, None, {}, {"group": "1"}, payload["meta"], 3)
     for name in ("brand", "tags", "text", "when"):
         fate = _pick(random, "kept", "kept", "kept", "null", "gone")
