@@ -10,6 +10,7 @@ import orjson
 
 from core.errors import (
     BlobNotFoundError,
+    DeadlineError,
     FetchError,
     TrawlError,
     UnavailableError,
@@ -148,16 +149,7 @@ def spill_documents(
     shape) and `documents_count`. One whose documents cannot be stored fails, and says so: an
     answer is never cut short. Results that reuse a moved one's documents share its object.
     """
-    sizes = [len(orjson.dumps(result["documents"])) for result in results]
-    # Facets, statistics and errors may be large too.
-    rests = (len(orjson.dumps({**result, "documents": []})) for result in results)
-    total = sum(sizes) + sum(rests) + _OVERHEAD * (len(results) + 1)
-    moving: list[int] = []
-    for i in sorted(range(len(results)), key=lambda i: (-sizes[i], i)):
-        if total <= limit_bytes or sizes[i] <= 2:  # "[]": there is nothing to move
-            break
-        moving.append(i)
-        total -= sizes[i]
+    moving = _largest(results, limit_bytes)
     # Equal queries share one list of documents, so they share the object too.
     first = {id(results[i]["documents"]): i for i in reversed(moving)}
 
@@ -170,22 +162,47 @@ def spill_documents(
         results[i].update(stored[id(results[i]["documents"])])
 
 
+def fail_largest(results: Sequence[JsonObject], *, limit_bytes: int) -> list[JsonObject]:
+    """Return the results that fit as they are; where documents would have to move and there is no
+    time to move them, the result fails and may be sent again."""
+    late = set(_largest(results, limit_bytes))
+    error = DeadlineError("time ran out while the documents were stored")
+    return [{**r, **_failure(error)} if i in late else r for i, r in enumerate(results)]
+
+
+def _largest(results: Sequence[JsonObject], limit_bytes: int) -> list[int]:
+    """Return which results' documents must move for the rest to fit, the largest first."""
+    sizes = [len(orjson.dumps(result["documents"])) for result in results]
+    # Facets, statistics and errors may be large too.
+    rests = (len(orjson.dumps({**result, "documents": []})) for result in results)
+    total = sum(sizes) + sum(rests) + _OVERHEAD * (len(results) + 1)
+    moving: list[int] = []
+    for i in sorted(range(len(results)), key=lambda i: (-sizes[i], i)):
+        if total <= limit_bytes or sizes[i] <= 2:  # "[]": there is nothing to move
+            break
+        moving.append(i)
+        total -= sizes[i]
+    return moving
+
+
 def _store(documents: list[JsonObject], blobs: Blobs, key: str, expires_s: int) -> JsonObject:
     lines = b"".join(orjson.dumps(d, option=orjson.OPT_APPEND_NEWLINE) for d in documents)
     try:
         blobs.put(key, lines, content_type="application/x-ndjson")
         signed = blobs.presign(key, expires_s=expires_s)
-    except TrawlError as error:
-        failure = UnavailableError(f"the documents could not be stored: {error.message}")
-        return {
-            "documents": [],
-            "status": "failed",
-            "complete": False,
-            "error": describe_error(failure),
-        }
+    except Exception as error:
+        # Of what is not ours to know only the kind: its words may name what is not the caller's.
+        why = error.message if isinstance(error, TrawlError) else type(error).__name__
+        return _failure(UnavailableError(f"the documents could not be stored: {why}"))
     return {
         "documents": [],
         "documents_url": signed.url,
         "documents_url_expires_at": iso_time(signed),
         "documents_count": len(documents),
     }
+
+
+def _failure(error: TrawlError) -> JsonObject:
+    status = "timed_out" if isinstance(error, DeadlineError) else "failed"
+    body = describe_error(error)
+    return {"documents": [], "status": status, "complete": False, "error": body}

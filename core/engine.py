@@ -14,8 +14,8 @@ from typing import TypeVar
 import orjson
 
 from core.deadline import Deadline
-from core.delivery import Presigner, ReadableBuckets, spill_documents
-from core.errors import DeadlineError, TrawlError
+from core.delivery import Presigner, ReadableBuckets, fail_largest, spill_documents
+from core.errors import DeadlineError, TrawlError, UnavailableError
 from core.ids import new_id
 from core.models.execution import (
     AdhocRequest,
@@ -45,6 +45,8 @@ from core.types import JsonObject
 DEFAULT_LIMIT = 10
 # Kept back from `settings.deadline_ms` for putting the answer together: a tenth, at most 250 ms.
 _ANSWER_SHARE, _ANSWER_SECONDS = 0.1, 0.25
+# What storing large documents may use of the platform's own reserve, which comes after `deadline`.
+_RESERVE_SECONDS = 1.0
 
 T = TypeVar("T")
 OnResult = Callable[[JsonObject], Awaitable[None]]
@@ -90,9 +92,7 @@ class Engine:
         call = await self._begin(namespace, request, deadline, load)
         groups = _group_equal(request.queries, dedupe=request.settings.dedupe)
         prepared = [prepare(call, request.queries[members[0]]) for members in groups]
-        for query in prepared:
-            if isinstance(query, PreparedQuery):
-                begin_leading_searches(query)
+        begin_leading_searches(_ready(prepared), most=request.concurrency)
         limit = request.settings.limit or DEFAULT_LIMIT
         page = partial(_first_rows, limit=limit)
         results: list[JsonObject | None] = [None] * len(request.queries)
@@ -112,7 +112,8 @@ class Engine:
             _abandon_searches(prepared)
         whole = [result or _timed_out(call, index) for index, result in enumerate(results)]
         batch_id = new_id("bat")
-        await self._spill(call, whole, batch_id)
+        if on_result is None:  # else every document is on its way already
+            whole = await self._spill(call, whole, batch_id)
         concurrency = {"requested": request.concurrency, "peak": run.peak}
         about = {"concurrency": concurrency, **self._about(call), "warnings": []}
         return batch_answer(whole, batch_id=batch_id, about=about)
@@ -155,7 +156,7 @@ class Engine:
     ) -> Call:
         """Load the plan and pin a snapshot of every collection."""
         started = time.perf_counter()
-        stop = _stop_time(request.settings, deadline)
+        stop, answer_by = _stop_times(request.settings, deadline)
 
         def load_nested(config: str | JsonObject) -> CompiledPlan:
             if isinstance(config, str):
@@ -170,7 +171,11 @@ class Engine:
             environment.pin(plan.plan.collection_ids)
             return plan, level, plan_ms
 
-        plan, level, plan_ms = await self._block(plan_and_pin)
+        try:
+            plan, level, plan_ms = await self._block(plan_and_pin, stop)
+        except TimeoutError:
+            message = "time ran out before the retriever and its collections could be read"
+            raise UnavailableError(message, retry_after_seconds=1) from None
         return Call(
             namespace=namespace,
             plan=plan,
@@ -179,6 +184,7 @@ class Engine:
             environment=environment,
             settings=request.settings,
             deadline=stop,
+            answer_by=answer_by,
             return_vectors=request.return_vectors,
             presigner=self._presigner(namespace) if request.return_presigned_urls else None,
             started=started,
@@ -192,14 +198,14 @@ class Engine:
         prepared = prepare(call, BatchQuery(inputs=request.inputs, filters=request.filters))
         page = partial(_page, asked=asked)
         answered = await answer_query(call, prepared, page, asked=_page_size(asked))
-        _abandon_searches([prepared])
         if answered.error is not None and _is_raised(answered.error):
             raise answered.error
-        await self._spill(call, [answered.result], answered.result["execution_id"])
+        result = answered.result
+        (result,) = await self._spill(call, [result], result["execution_id"])
         about = {"pagination": None, **self._about(call)}
         if request.explain:
             about["explain_plan"] = summarize_optimization(call.plan.plan, call.plan_ms)
-        return reference_answer({**about, **answered.result}, {"cache_hit": False})
+        return reference_answer({**about, **result}, {"cache_hit": False})
 
     def _about(self, call: Call) -> JsonObject:
         """Return what batch and single answers say alike about the plan, the data, the time."""
@@ -219,20 +225,29 @@ class Engine:
             },
         }
 
-    async def _spill(self, call: Call, results: Sequence[JsonObject], folder: str) -> None:
-        """Move the documents of the largest results out of an answer that is too large."""
+    async def _spill(
+        self, call: Call, results: Sequence[JsonObject], folder: str
+    ) -> list[JsonObject]:
+        """Return the results; of an answer that is too large, the documents of the largest are
+        moved out, or their results fail: nothing is ever cut short."""
         if not any(result["documents"] for result in results):
-            return
+            return list(results)
         prefix = f"{call.namespace.namespace_id}/results/{folder}"
+        # Copies: a thread that outlives the deadline must not touch what is being answered.
+        moved = [dict(result) for result in results]
         spill = partial(
             spill_documents,
-            results,
+            moved,
             limit_bytes=self._delivery.spill_bytes,
             blobs=self._delivery.results,
             key_of=lambda result: f"{prefix}/{result['execution_id']}.jsonl",
             expires_s=self._delivery.presign_s,
         )
-        await self._block(spill)
+        try:
+            await self._block(spill, call.answer_by)
+        except TimeoutError:
+            return fail_largest(results, limit_bytes=self._delivery.spill_bytes)
+        return moved
 
     def presign(self, namespace: Namespace, documents: Sequence[JsonObject]) -> list[JsonObject]:
         """Return stored documents with URLs to what the namespace may read; it blocks."""
@@ -243,8 +258,12 @@ class Engine:
         readable = ReadableBuckets.of(namespace, self._delivery.assets_bucket)
         return Presigner(self._delivery.buckets, readable, self._delivery.presign_s)
 
-    async def _block(self, work: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._services.pool, work)
+    async def _block(self, work: Callable[[], T], deadline: Deadline) -> T:
+        """Run blocking work in the pool; `TimeoutError` leaves its thread behind, and what it
+        still does is looked at by nobody."""
+        remaining = deadline.remaining()
+        async with asyncio.timeout(None if remaining == float("inf") else remaining):
+            return await asyncio.get_running_loop().run_in_executor(self._services.pool, work)
 
 
 def _group_equal(queries: Sequence[BatchQuery], *, dedupe: bool) -> list[list[int]]:
@@ -275,10 +294,14 @@ def _timed_out(call: Call, index: int) -> JsonObject:
     return {**failed_result(error, snapshots=call.snapshots), "index": index}
 
 
-def _abandon_searches(prepared: Sequence[PreparedQuery | TrawlError]) -> None:
+def _ready(prepared: Sequence[PreparedQuery | Exception]) -> list[PreparedQuery]:
+    return [query for query in prepared if isinstance(query, PreparedQuery)]
+
+
+def _abandon_searches(prepared: Sequence[PreparedQuery | Exception]) -> None:
     """Cancel searches that were begun for queries that never had their turn."""
-    for query in prepared:
-        for _, future in query.run.searched if isinstance(query, PreparedQuery) else ():
+    for query in _ready(prepared):
+        for _, future in query.run.searched:
             future.cancel()
 
 
@@ -305,12 +328,14 @@ def _pagination(request: ExecuteRequest, plan: CompiledPlan) -> Pagination:
     return CursorPagination(limit=min(size, 500))
 
 
-def _stop_time(settings: Settings, deadline: Deadline) -> Deadline:
-    """Return when the queries must have ended, so that the answer is out by the deadline."""
+def _stop_times(settings: Settings, deadline: Deadline) -> tuple[Deadline, Deadline]:
+    """Return when the queries must have ended, and when what follows them must have."""
+    answer_by = Deadline(deadline.at + _RESERVE_SECONDS)
     if settings.deadline_ms is None:
-        return deadline
+        return deadline, answer_by
     asked = settings.deadline_ms / 1000
-    return deadline.earlier(asked - min(_ANSWER_SECONDS, asked * _ANSWER_SHARE))
+    stop = deadline.earlier(asked - min(_ANSWER_SECONDS, asked * _ANSWER_SHARE))
+    return stop, answer_by.earlier(asked)
 
 
 def _is_raised(error: Exception) -> bool:

@@ -12,6 +12,7 @@ R = TypeVar("R")
 # What cancelled tasks get to unwind in. They await nothing that takes longer; a thread they left
 # behind has its own time limit and holds no task of ours.
 _DRAIN_SECONDS = 0.25
+_DRAIN_ATTEMPTS = 25
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +72,11 @@ def _raise_first(done: "set[asyncio.Task[None]]") -> None:
 
 
 async def _drain(tasks: "Sequence[asyncio.Task[None]]") -> None:
-    pending = [task for task in tasks if not task.done()]
-    for task in pending:
-        task.cancel()
-    if pending:
-        await asyncio.wait(pending, timeout=_DRAIN_SECONDS)
+    pending = {task for task in tasks if not task.done()}
+    # More than once: what swallows a cancellation and awaits again is cancelled there again.
+    for _ in range(_DRAIN_ATTEMPTS):
+        if not pending:
+            return
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=_DRAIN_SECONDS / _DRAIN_ATTEMPTS)

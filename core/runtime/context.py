@@ -115,7 +115,10 @@ class StageRun:
 
     async def search(self, request: SearchRequest) -> SearchAnswer:
         """Search, merged with whatever else is in flight on the same index."""
-        answers = await (self._begun(request) or begin_search(self.query, request))
+        begun = self._begun(request)
+        if begun is None:
+            begun = submit_search(self.query, request, prepare_search(self.query, request))
+        answers = await begun
         hits = tuple(answer.hits[0][: request.k] for answer in answers)
         best = [answer.evidence for answer in answers]
         return SearchAnswer(hits, _evidence_of_one_media(best))
@@ -290,22 +293,24 @@ class StageRun:
         return await loop.run_in_executor(self.query.environment.services.pool, work)
 
 
-def begin_search(
-    query: QueryRun, request: SearchRequest
-) -> "asyncio.Future[Sequence[SearchAnswer]]":
-    """Start a search, to be merged with others of the same index; one answer per vector.
+def prepare_search(query: QueryRun, request: SearchRequest) -> PreparedSearch:
+    """Return the search that a request means, on pinned snapshots.
 
-    A vector of the wrong dimension is refused here, before it could spoil a merged call.
+    Raises `InvalidRequestError` for a vector that the collections do not have.
     """
     environment = query.environment
     environment.feature_spec(request.collection_ids, request.feature_uri)
     snapshots = environment.pin(request.collection_ids)
-    prepared = PreparedSearch(
-        snapshots, index_name(request.feature_uri), request.filter, request.within
-    )
-    return environment.services.searches.submit(
-        prepared, request.vectors, request.k, query.deadline
-    )
+    index = index_name(request.feature_uri)
+    return PreparedSearch(snapshots, index, request.filter, request.within)
+
+
+def submit_search(
+    query: QueryRun, request: SearchRequest, search: PreparedSearch
+) -> "asyncio.Future[Sequence[SearchAnswer]]":
+    """Start a search, to be merged with others of the same index; one answer per vector."""
+    searches = query.environment.services.searches
+    return searches.submit(search, request.vectors, request.k, query.deadline)
 
 
 def load_row(

@@ -131,6 +131,11 @@ class Environment:
         raise InvalidRequestError(message, [problem])
 
     def _pin(self, reference: str) -> Snapshot:
+        # What is pinned is found without the lock: a thread may hold it for as long as storage
+        # takes to answer, and the loop must not wait for that.
+        known = self._ids.get(reference)
+        if known is not None:
+            return self._snapshots[known]
         with self._lock:
             if reference not in self._ids:
                 found = self.services.collections.find(self.namespace.namespace_id, reference)

@@ -3,17 +3,18 @@
 import asyncio
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 
 from core.deadline import Deadline
 from core.errors import DeadlineError, StageError, TrawlError
 from core.filtering.operators import matches
 from core.plan.compile import CompiledPlan, CompiledStage, render_query_filter
-from core.runtime.context import QueryRun, StageRun, begin_search
+from core.runtime.context import QueryRun, StageRun, prepare_search, submit_search
 from core.runtime.environment import Environment
 from core.runtime.inputs import prepare_inputs
-from core.stage import Evidence, Row, Rows, StageParams, StageReport
+from core.runtime.searching import PreparedSearch
+from core.stage import Evidence, Row, Rows, SearchRequest, StageParams, StageReport
 from core.types import JsonObject, JsonValue, ReadOnlyObject
 
 # A retriever that a stage runs may run another one, this deep.
@@ -98,27 +99,41 @@ def prepare_query(
     return PreparedQuery(query, plan)
 
 
-def begin_leading_searches(prepared: PreparedQuery) -> None:
+def begin_leading_searches(queries: Sequence[PreparedQuery], *, most: int) -> None:
     """Start the searches that the plan begins with, so that a whole batch's are merged.
 
+    Searches that cannot share a call (their filters differ) are begun for `most` queries only:
+    the others' begin in their turn, or a batch would search more at once than its concurrency.
     A query that fails here fails alone, in its own turn and with its own stage's name: so the
     error is left to that turn, which meets it again.
     """
+    kinds: set[frozenset[Hashable]] = set()
+    for query in queries:
+        searches = _leading_searches(query)
+        kind = frozenset(search.key for _, search in searches)
+        if not searches or (kind not in kinds and len(kinds) >= most):
+            continue
+        kinds.add(kind)
+        for request, search in searches:
+            future = submit_search(query.run, request, search)
+            # Awaited later, or dropped at the deadline: then nobody is left to take its error.
+            future.add_done_callback(lambda done: done.cancelled() or done.exception())
+            query.run.searched.append((request, future))
+
+
+def _leading_searches(prepared: PreparedQuery) -> list[tuple[SearchRequest, PreparedSearch]]:
     leading = prepared.plan.stages[0]
     if leading.stage.searches is None:
-        return
+        return []
     try:
         params = leading.params(prepared.run.scope)
         context = _stage_run(prepared.run, leading, is_first=True, report=StageReport())
         requests = leading.stage.searches(params, context)
-        begun = [(request, begin_search(prepared.run, request)) for request in requests]
-    except TrawlError:
-        return
+        searches = [(request, prepare_search(prepared.run, request)) for request in requests]
+    except Exception:
+        return []
     prepared.first_params = params
-    for _, future in begun:
-        # Awaited later, or dropped at the deadline: then nobody is left to take its error.
-        future.add_done_callback(lambda done: done.cancelled() or done.exception())
-    prepared.run.searched.extend(begun)
+    return searches
 
 
 async def run_pipeline(prepared: PreparedQuery) -> PipelineResult:

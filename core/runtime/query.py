@@ -7,9 +7,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+import orjson
+
 from core.deadline import Deadline
 from core.delivery import Presigner
-from core.errors import DeadlineError, TrawlError
+from core.errors import DeadlineError, StageError, TrawlError
 from core.models.execution import BatchQuery, Settings
 from core.models.namespaces import Namespace
 from core.plan.cache import Level
@@ -37,7 +39,8 @@ class Call:
     plan_ms: float
     environment: Environment
     settings: Settings
-    deadline: Deadline
+    deadline: Deadline  # when the queries must have ended
+    answer_by: Deadline  # when the answer must be ready
     return_vectors: bool
     presigner: Presigner | None
     started: float  # time.perf_counter()
@@ -57,8 +60,8 @@ class Answered:
     error: Exception | None = None
 
 
-def prepare(call: Call, query: BatchQuery) -> PreparedQuery | TrawlError:
-    """Check one query; what is wrong with it is its own result, in its own turn."""
+def prepare(call: Call, query: BatchQuery) -> PreparedQuery | Exception:
+    """Check one query; what is wrong with it, or with us, is its own result, in its own turn."""
     try:
         return prepare_query(
             call.environment,
@@ -68,17 +71,17 @@ def prepare(call: Call, query: BatchQuery) -> PreparedQuery | TrawlError:
             max_chunks=call.settings.max_chunks,
             deadline=call.deadline,
         )
-    except TrawlError as error:
+    except Exception as error:
         return error
 
 
 async def answer_query(
-    call: Call, prepared: PreparedQuery | TrawlError, page: Page, *, asked: int
+    call: Call, prepared: PreparedQuery | Exception, page: Page, *, asked: int
 ) -> Answered:
     """Run one query to its result. Never raises, but for being cancelled."""
     started = time.perf_counter()
     try:
-        if isinstance(prepared, TrawlError):
+        if isinstance(prepared, Exception):
             raise prepared
         answered = Answered(await _run(call, prepared, page, asked))
     except TimeoutError:
@@ -102,7 +105,17 @@ async def _run(call: Call, prepared: PreparedQuery, page: Page, asked: int) -> J
     result = completed_result(
         ran, documents, asked=asked, snapshots=call.snapshots, warnings=warnings
     )
-    return {**result, **about}
+    whole = {**result, **about}
+    _check_json(whole)
+    return whole
+
+
+def _check_json(result: JsonObject) -> None:
+    """Fail the one query whose stages made what cannot be answered, rather than all of them."""
+    try:
+        orjson.dumps(result)
+    except TypeError as error:
+        raise StageError(f"the result holds what JSON cannot: {error}") from error
 
 
 async def _present(call: Call, rows: Sequence[Row]) -> list[JsonObject]:

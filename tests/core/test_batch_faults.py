@@ -1,0 +1,291 @@
+"""The batch's promises under faults: slow and broken storage, defects, stages that do not obey."""
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from core.app import App
+from core.deadline import NEVER
+from core.engine import Engine
+from core.errors import UnavailableError
+from core.models.base import parse_model
+from core.models.execution import BatchRequest
+from core.models.namespaces import Namespace
+from core.ports.blobs import Blobs
+from core.runtime.pipeline import prepare_query
+from core.stage import Row, Rows, StageContext
+from core.storage.collections import CollectionStore
+from core.types import JsonObject
+from tests.core.service import (
+    answer_of,
+    make_namespace,
+    make_retriever,
+    random_documents,
+    run_batch,
+    running_app,
+    search_stage,
+    stage,
+    upsert,
+    vector_query,
+)
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
+    with running_app(tmp_path_factory.mktemp("data")) as app:
+        yield app
+
+
+@pytest.fixture(scope="module")
+def shop(app: App) -> Namespace:
+    namespace = make_namespace(app)
+    upsert(app, namespace, random_documents(300))
+    make_retriever(app, namespace, [search_stage(final_top_k=20)])
+    return namespace
+
+
+SPILL_BYTES = 36_000  # of five results and their 50 documents, some fit
+
+
+def statuses(answer: JsonObject) -> list[str]:
+    return [result["status"] for result in answer["results"]]
+
+
+def test_a_defect_while_one_query_is_checked_stays_in_it(
+    app: App, shop: Namespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queries = [vector_query(i) for i in range(3)]
+    alone = run_batch(app, shop, "nearest", queries)
+    whole = prepare_query
+
+    def defective(environment: Any, plan: Any, inputs: JsonObject, *rest: Any, **more: Any) -> Any:
+        if inputs == queries[1]["inputs"]:
+            raise ValueError("a defect of ours")
+        return whole(environment, plan, inputs, *rest, **more)
+
+    monkeypatch.setattr("core.runtime.query.prepare_query", defective)
+    answer = run_batch(app, shop, "nearest", queries)
+    assert statuses(answer) == ["completed", "failed", "completed"]
+    assert "a defect of ours" not in str(answer["results"][1]["error"])
+    for i in (0, 2):
+        assert answer_of(answer["results"][i]) == answer_of(alone["results"][i])
+
+
+def test_storage_that_does_not_answer_cannot_hold_the_answer_up(
+    app: App, shop: Namespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    freed = threading.Event()
+    whole = CollectionStore.snapshot
+
+    def stuck(store: CollectionStore, *place: str) -> Any:
+        freed.wait(10)
+        return whole(store, *place)
+
+    monkeypatch.setattr(CollectionStore, "snapshot", stuck)
+    started = time.monotonic()
+    try:
+        with pytest.raises(UnavailableError) as caught:
+            run_batch(app, shop, "nearest", [vector_query(0)], settings={"deadline_ms": 200})
+        assert time.monotonic() - started < 5
+    finally:
+        freed.set()
+    assert caught.value.retry_after_seconds is not None
+
+
+class BucketDouble:
+    """A results bucket whose `put` does something first."""
+
+    def __init__(self, blobs: Blobs, before_put: Callable[[], object]) -> None:
+        self.bucket = "results"
+        self.before_put = before_put
+        self.presign = blobs.presign
+        self._put = blobs.put
+
+    def put(self, *given: Any, **more: Any) -> Any:
+        self.before_put()
+        return self._put(*given, **more)
+
+
+def engine_spilling(app: App, before_put: Callable[[], object]) -> Engine:
+    """Return an engine whose answers of five results are a little too large."""
+    blobs: Any = BucketDouble(app.engine._delivery.results, before_put)
+    delivery = replace(app.engine._delivery, results=blobs, spill_bytes=SPILL_BYTES)
+    return Engine(app._services, app.engine._planner, delivery)
+
+
+def batch_of(engine: Engine, namespace: Namespace, count: int, **more: Any) -> JsonObject:
+    queries = [vector_query(i, filters=None) for i in range(count)]
+    request = parse_model(BatchRequest, {"queries": queries, **more})
+    return asyncio.run(engine.execute_batch(namespace, "nearest", request, deadline=NEVER))
+
+
+def test_a_results_bucket_that_hangs_costs_only_what_does_not_fit(
+    app: App, shop: Namespace
+) -> None:
+    freed = threading.Event()
+    engine = engine_spilling(app, lambda: freed.wait(10))
+    started = time.monotonic()
+    try:
+        answer = batch_of(engine, shop, 5, settings={"deadline_ms": 1000})
+        assert time.monotonic() - started < 5
+    finally:
+        freed.set()
+    assert set(statuses(answer)) == {"completed", "timed_out"}
+    assert answer["complete"] is False
+    late = [r["index"] for r in answer["results"] if r["status"] == "timed_out"]
+    assert answer["unprocessed"] == late
+    for result in answer["results"]:
+        assert bool(result["documents"]) is (result["status"] == "completed")
+
+
+def test_a_results_bucket_that_breaks_costs_only_what_does_not_fit(
+    app: App, shop: Namespace
+) -> None:
+    def broken() -> None:
+        raise OSError("no space left on /a/secret/place")
+
+    answer = batch_of(engine_spilling(app, broken), shop, 5)
+    assert set(statuses(answer)) == {"completed", "failed"}
+    failed = next(r for r in answer["results"] if r["status"] == "failed")
+    assert failed["error"]["retryable"] is True
+    assert "secret" not in failed["error"]["message"]
+
+
+def test_documents_that_were_streamed_are_not_stored_again(app: App, shop: Namespace) -> None:
+    def unwanted() -> None:
+        raise AssertionError("stored, though every document was sent")
+
+    async def tell(_: JsonObject) -> None:
+        return None
+
+    request = parse_model(BatchRequest, {"queries": [vector_query(i) for i in range(5)]})
+    engine = engine_spilling(app, unwanted)
+    work = engine.execute_batch(shop, "nearest", request, deadline=NEVER, on_result=tell)
+    assert statuses(asyncio.run(work)) == ["completed"] * 5
+
+
+def test_searches_that_cannot_be_merged_keep_to_the_concurrency(
+    app: App, shop: Namespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    searches = app._services.searches
+    whole, lock = searches._search, threading.Lock()
+    running = most = 0
+
+    def counted(*given: Any) -> Any:
+        nonlocal running, most
+        with lock:
+            running += 1
+            most = max(most, running)
+        threading.Event().wait(0.01)
+        try:
+            return whole(*given)
+        finally:
+            with lock:
+                running -= 1
+
+    monkeypatch.setattr(searches, "_search", counted)
+    filters = [{"field": "price", "operator": "gte", "value": i} for i in range(12)]
+    queries = [vector_query(i, filters=one) for i, one in enumerate(filters)]
+    answer = run_batch(app, shop, "nearest", queries, concurrency=2)
+    assert statuses(answer) == ["completed"] * 12
+    # Those begun ahead, and those of the queries whose turn it is.
+    assert most <= 4
+
+
+def with_stage(app: App, namespace: Namespace, run: Callable[..., Any]) -> Engine:
+    """Return an engine whose plan of `nearest` has its second stage run so."""
+    plan, _ = app.engine._planner.load(namespace, "nearest", optimized=False)
+    head, second = plan.stages
+    changed = replace(plan, stages=(head, replace(second, stage=replace(second.stage, run=run))))
+    planner: Any = PlannerDouble(changed)
+    return Engine(app._services, planner, app.engine._delivery)
+
+
+class PlannerDouble:
+    def __init__(self, plan: Any) -> None:
+        self.plan = plan
+
+    def load(self, *_: Any, **__: Any) -> Any:
+        return self.plan, "memory"
+
+
+@pytest.fixture(scope="module")
+def two_stages(app: App) -> Namespace:
+    namespace = make_namespace(app, "two-stages")
+    upsert(app, namespace, random_documents(50))
+    make_retriever(app, namespace, [search_stage(), stage("limit", limit=5)])
+    return namespace
+
+
+def test_a_stage_that_swallows_a_cancellation_does_not_outlive_the_answer(
+    app: App, two_stages: Namespace
+) -> None:
+    left: list[int] = []
+
+    async def stubborn(_: Any, rows: Rows, __: StageContext) -> Rows:
+        for _ in range(3):
+            try:
+                await asyncio.sleep(30)
+            except asyncio.CancelledError:
+                continue
+        return rows
+
+    async def work() -> JsonObject:
+        engine = with_stage(app, two_stages, stubborn)
+        queries = [vector_query(i) for i in range(3)]
+        body = {"queries": queries, "settings": {"deadline_ms": 100, "optimize": False}}
+        request = parse_model(BatchRequest, body)
+        answer = await engine.execute_batch(two_stages, "nearest", request, deadline=NEVER)
+        left.append(len(asyncio.all_tasks()) - 1)
+        return answer
+
+    answer = asyncio.run(work())
+    assert [r["index"] for r in answer["results"]] == [0, 1, 2]
+    assert left == [0]
+
+
+@pytest.mark.parametrize("value", [2**80, float("nan").hex, {1, 2}])
+def test_what_json_cannot_hold_fails_its_own_query(
+    app: App, two_stages: Namespace, value: object
+) -> None:
+    async def odd(_: Any, rows: Rows, ctx: StageContext) -> Sequence[Row]:
+        if ctx.inputs["odd"]:
+            changes: Any = {"made": value}
+            return [row.with_fields(changes) for row in rows]
+        return rows
+
+    queries = [vector_query(i) for i in range(3)]
+    for i, query in enumerate(queries):
+        query["inputs"]["odd"] = i == 1
+    request = parse_model(BatchRequest, {"queries": queries, "settings": {"optimize": False}})
+    engine = with_stage(app, two_stages, odd)
+    work = engine.execute_batch(two_stages, "nearest", request, deadline=NEVER)
+    assert statuses(asyncio.run(work)) == ["completed", "failed", "completed"]
+
+
+def test_a_pinned_collection_is_found_while_another_is_being_opened(
+    app: App, shop: Namespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The loop must not wait for a thread that storage holds up."""
+    from core.runtime.environment import Environment
+
+    def unwanted(_: Any) -> Any:
+        raise AssertionError("no plan is loaded here")
+
+    environment = Environment(app._services, shop, unwanted)
+    (pinned,) = environment.pin([shop.default_collection_id])
+    found: list[Any] = []
+
+    def look() -> None:
+        found.extend(environment.pin([shop.default_collection_id]))
+
+    with environment._lock:
+        thread = threading.Thread(target=look)
+        thread.start()
+        thread.join(5)
+        assert found == [pinned]
