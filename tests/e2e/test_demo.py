@@ -1,7 +1,6 @@
 """The demonstration runs whole, on pictures made from seeds, and shows what it gets wrong."""
 
 import random
-import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from handlers import demo
+from handlers import photographs as corpus
 from handlers.client_errors import ClientError
 from handlers.demo import Exhibit, Photographs, fetch_photographs, opinion, run_demo
 from handlers.verdicts import Verdict
@@ -27,7 +26,6 @@ class Made:
 
 def photographs(folder: Path) -> Photographs:
     """Return 22 originals and 4 strangers, altered as the corpus alters."""
-    corpus = demo._corpus()
     pictures = []
     for n in range(26):
         path = folder / f"p{n}.png"
@@ -90,18 +88,10 @@ def test_wrong_verdicts_are_called_wrong(
 def test_without_the_photographs_the_demo_says_what_it_needs(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    corpus = demo._corpus()
 
     def fail(**_: object) -> None:
         raise corpus.CorpusError("pip cannot fetch it")
 
     monkeypatch.setattr(corpus, "photographs", fail)
     with pytest.raises(ClientError, match="needs its photographs once.*pip cannot fetch it"):
-        fetch_photographs(say=lambda _text: None)
-
-
-def test_outside_of_a_clone_it_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.delitem(sys.modules, "trawl_demo_corpus", raising=False)
-    monkeypatch.setattr(demo, "__file__", str(tmp_path / "handlers" / "demo.py"))
-    with pytest.raises(ClientError, match="clone"):
         fetch_photographs(say=lambda _text: None)

