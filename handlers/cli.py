@@ -7,6 +7,7 @@ from typing import Any, Final
 import click
 
 from core.errors import InvalidRequestError, TrawlError
+from core.search.crew import limit_library_threads
 from handlers.client_errors import ApiError, ClientError
 
 # Command -> module:object. Imported at use: `trawl serve` pays for no table, `trawl keys` for no
@@ -42,6 +43,7 @@ class Commands(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command."""
+        limit_library_threads()  # before the command's module is imported, and numpy with it
         try:
             return super().invoke(ctx)
         except (ClientError, TrawlError) as error:

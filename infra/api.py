@@ -138,6 +138,8 @@ class Api(Construct):
                     results_bucket=data.results.bucket_name,
                     cache_mb=max(1, int(settings.memory_mb * CACHE_SHARE)),
                 ),
+                # Searches bring their own threads, and numpy reads this before we could set it.
+                "OPENBLAS_NUM_THREADS": "1",
                 "POWERTOOLS_SERVICE_NAME": "trawl-api",
                 "POWERTOOLS_METRICS_NAMESPACE": "Trawl",
                 "POWERTOOLS_LOG_LEVEL": "INFO",

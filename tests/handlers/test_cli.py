@@ -1,5 +1,8 @@
 """The command as a whole: its help, where it works, and how its failures read."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +24,19 @@ def test_the_namespace_is_asked_for_where_it_is_not_clear(server: Server) -> Non
     admin = Trawl(["--api", server.base_url, "--key", server.running.admin_key])
     shown = admin.run("explain", "x", status=1)
     assert "--namespace" in shown.stderr
+
+
+def test_commands_run_with_one_blas_thread_per_search_thread() -> None:
+    code = (
+        "import os, sys\n"
+        "from handlers.cli import main\n"
+        "assert 'numpy' not in sys.modules\n"
+        "main(['serve', '--help'], standalone_mode=False)\n"
+        "assert os.environ['OPENBLAS_NUM_THREADS'] == '1'\n"
+    )
+    environment = {k: v for k, v in os.environ.items() if not k.endswith("_NUM_THREADS")}
+    command = [sys.executable, "-c", code]
+    subprocess.run(command, env=environment, check=True)  # noqa: S603 - our own, fixed code
 
 
 @pytest.mark.parametrize(

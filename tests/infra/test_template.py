@@ -105,6 +105,7 @@ def test_the_handler_that_is_deployed_exists(resources: Resources) -> None:
 def test_the_function_reads_what_the_stack_sets(resources: Resources) -> None:
     (function,) = of_type(resources, FUNCTION)
     environment = function["Properties"]["Environment"]["Variables"]
+    assert environment["OPENBLAS_NUM_THREADS"] == "1"
     read = {name: json.dumps(value) for name, value in environment.items()}
     read["TRAWL_CACHE_MB"] = environment["TRAWL_CACHE_MB"]
     settings = Settings.from_environment(read)
