@@ -99,6 +99,7 @@ types:
 generated:
 	@echo "check: generated files"
 	@$(BIN)/python -m handlers.http.openapi --check docs/openapi.json
+	@$(BIN)/python -m handlers.stage_pages --check docs/stages.md
 
 pytest:
 	@echo "check: tests"
