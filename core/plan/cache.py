@@ -88,30 +88,46 @@ class PlanCache:
             return found
 
     def _load(self, key: PlanKey, build: Callable[[], Plan]) -> tuple[CompiledPlan, Level]:
-        stored = self._read(key)
-        plan, level = stored if stored is not None else (build(), "built")
-        compiled = compile_plan(plan)
+        stored = self._stored(key)
+        compiled, level = stored or (compile_plan(build()), "built")
         with self._lock:
             self._plans[key] = compiled
             while len(self._plans) > self._capacity:
                 self._plans.popitem(last=False)
         if stored is None:
-            self._write(key, plan)
+            self._write(key, compiled.plan)
         return compiled, level
 
-    def _read(self, key: PlanKey) -> tuple[Plan, Level] | None:
+    def _stored(self, key: PlanKey) -> tuple[CompiledPlan, Level] | None:
+        """Return the shared levels' plan, None if they have none that this process can run.
+
+        A cache that does not answer, or holds what another release wrote otherwise, must not cost
+        an answer: the plan is built again, and written over it.
+        """
         try:
-            record = self._records.get(key.partition, key.name)
-            if record is None:
+            found = self._read(key)
+            if found is None:
                 return None
-            if "plan" in record.value:
-                return plan_from_json(record.value["plan"]), "records"
+            plan, level = found
+            made_from = (plan.namespace_id, plan.retriever_id, plan.retriever_version)
+            if made_from != (key.namespace_id, key.retriever_id, key.retriever_version):
+                raise ValueError("the plan of another retriever")
+            if not plan.stages:
+                raise ValueError("a plan without stages")
+            return compile_plan(plan), level
+        except Exception as error:
+            _log.warning("cached plan %s is of no use, it is built again: %r", key.name, error)
+            return None
+
+    def _read(self, key: PlanKey) -> tuple[Plan, Level] | None:
+        record = self._records.get(key.partition, key.name)
+        if record is None:
+            return None
+        if "plan" in record.value:
+            return plan_from_json(record.value["plan"]), "records"
+        try:
             return plan_from_json(orjson.loads(self._blobs.get(key.blob))), "blobs"
         except BlobNotFoundError:
-            return None
-        except TrawlError as error:
-            # A cache that does not answer must not cost an answer: the plan is built again.
-            _log.warning("plan cache not readable: %s", error.message)
             return None
 
     def _write(self, key: PlanKey, plan: Plan) -> None:
