@@ -13,6 +13,8 @@ EARTH_RADIUS = 6_371_008.8
 Point = tuple[float, float]
 Ring = tuple[Point, ...]
 Contains = Callable[[Point], bool]
+# Of a polygon and its holes: every stored point is held against each.
+MAX_CORNERS = 10_000
 
 POINT_SHAPE = "{lat, lon} or [lon, lat], in degrees within ±90 and ±180"
 
@@ -125,6 +127,8 @@ def polygon(value: JsonValue) -> Contains | str:
         if isinstance(ring, str):
             return ring
         interiors.append(ring)
+    if len(exterior) + sum(map(len, interiors)) > MAX_CORNERS:
+        return f"a polygon and its holes have at most {MAX_CORNERS} points together"
 
     def contains(point: Point) -> bool:
         place = _place(exterior, point)

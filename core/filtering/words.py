@@ -12,9 +12,17 @@ def split_words(text: str) -> list[str]:
     return _WORD.findall(text)
 
 
-@lru_cache(maxsize=16_384)
+# Longer ones are no words, and would fill the cache with megabytes.
+_MOST_LETTERS = 64
+
+
 def stem(word: str) -> str:
     """Return the English stem of `word`, case folded (Snowball's English stemmer, "Porter2")."""
+    return _stem(word) if len(word) <= _MOST_LETTERS else word.casefold()
+
+
+@lru_cache(maxsize=16_384)
+def _stem(word: str) -> str:
     # Imported here: it loads tables that only `words` filters need. The class and not the
     # package's factory, which may pick a C extension whose tables are of another version.
     from snowballstemmer.english_stemmer import EnglishStemmer
@@ -30,7 +38,6 @@ def stems(text: str) -> frozenset[str]:
 
 def has_run(words: list[str], run: list[str]) -> bool:
     """Say whether `run` occurs in `words` as consecutive items."""
-    first, length = run[0], len(run)
-    return any(
-        word == first and words[start : start + length] == run for start, word in enumerate(words)
-    )
+    # As text, because searching a string takes linear time: comparing run by run, "a a a … b" in
+    # "a a a …" would take the product of their lengths. No word holds a space.
+    return f" {' '.join(run)} " in f" {' '.join(words)} "

@@ -1,5 +1,6 @@
 """Areas on the Earth: known distances, the antimeridian, poles, edges and holes."""
 
+import math
 from typing import Any
 
 import pytest
@@ -103,6 +104,19 @@ def test_polygon_across_the_antimeridian() -> None:
         assert inside(area, lon, 0)
     for lon in (165, -165, 0):
         assert not inside(area, lon, 0)
+
+
+def test_polygons_of_very_many_points_are_refused() -> None:
+    def ring(size: float, count: int) -> dict[str, Any]:
+        angles = [2 * math.pi * n / count for n in range(count)]
+        return {"points": [[size * math.cos(a), size * math.sin(a)] for a in angles]}
+
+    fits = polygon({"exterior": ring(9, 6_000), "interiors": [ring(1, 3_000)]})
+    assert inside(fits, 5, 0)
+    assert not inside(fits, 0, 0)
+    refused = polygon({"exterior": ring(9, 6_000), "interiors": [ring(1, 3_000), ring(2, 3_000)]})
+    assert isinstance(refused, str)
+    assert "10000" in refused
 
 
 def test_concave_polygon() -> None:

@@ -212,6 +212,26 @@ def test_a_regex_bomb_is_harmless() -> None:
         assert not matches(tree, document)
 
 
+def text_holds(text: str, operator: str, value: str) -> bool:
+    tree = parse_filter({"field": "s", "operator": operator, "value": value})
+    assert tree is not None
+    return matches(tree, {"s": text})
+
+
+def test_words_and_runs_are_found_in_linear_time() -> None:
+    # Word by word, this is 200,000 × 50,000 comparisons: it would not end.
+    text = "a " * 200_000
+    assert not text_holds(text, "phrase", "a " * 50_000 + "b")
+    assert text_holds(text + "b", "phrase", "a " * 50_000 + "b")
+
+
+def test_what_is_too_long_for_a_word_is_compared_as_written() -> None:
+    long = "ing" * 40_000
+    assert text_holds(f"X{long} dogs", "words", f"dog x{long}")
+    assert not text_holds(f"x{long}", "words", f"x{long}s")
+    assert text_holds("drinking", "words", "drink")
+
+
 def test_lone_surrogates_do_not_break_a_regex() -> None:
     tree = parse_filter({"field": "s", "operator": "regex", "value": "b"})
     assert tree is not None
