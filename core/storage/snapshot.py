@@ -32,13 +32,6 @@ class Part:
     live: Mask | None
     live_count: int
 
-    def live_vectors(self, name: str) -> Mask | None:
-        """Return which vectors of `name` belong to a live document, None for all of them."""
-        if self.live is None:
-            return None
-        mask: Mask = self.live[self.segment.vectors[name].rows]
-        return mask
-
 
 @dataclass(frozen=True, slots=True, weakref_slot=True, eq=False)
 class Snapshot:

@@ -73,9 +73,6 @@ def test_an_upsert_replaces_the_whole_document(store: CollectionStore) -> None:
     assert first.live is not None
     assert first.live.tolist() == [False, True]
     assert first.live_count == 1
-    mask = first.live_vectors("v")
-    assert mask is not None
-    assert mask.tolist() == [False, True]
 
 
 def test_deleted_documents_are_gone_and_counted_once(store: CollectionStore) -> None:
