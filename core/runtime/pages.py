@@ -46,7 +46,7 @@ def page_rows(rows: Sequence[Row], asked: Pagination) -> tuple[Sequence[Row], Js
     elif isinstance(asked, ScrollPagination):
         body["scroll_id"] = _write_position(end) if more else None
     elif isinstance(asked, KeysetPagination):
-        body["after"] = _key_of(page[-1]) if more and page else None
+        body["after"] = _key_of(rows, end - 1) if more and page else None
     return page, body
 
 
@@ -67,15 +67,30 @@ def _read_position(token: str | None, path: str) -> int:
     raise InvalidRequestError(problem.message, [problem])
 
 
-def _key_of(row: Row) -> JsonObject:
-    return {"score": row.fields.get("score"), "document_id": row.document_id}
+def _key_of(rows: Sequence[Row], last: int) -> JsonObject:
+    """Return what names the row at `last`: an id alone may stand in two collections, and a stage
+    that takes documents apart makes several rows of one."""
+    row = rows[last]
+    key = {"score": row.fields.get("score"), **_identity(row)}
+    return {**key, "occurrence": sum(_identity(one) == _identity(row) for one in rows[:last])}
+
+
+def _identity(row: Row) -> JsonObject:
+    collection = None if row.source is None else row.source.collection_id
+    return {"document_id": row.document_id, "collection_id": collection}
 
 
 def _position_after(rows: Sequence[Row], after: JsonObject | None) -> int:
     if after is None:
         return 0
-    for position, row in enumerate(rows):
-        if row.document_id == after.get("document_id"):
-            return position + 1
+    skip, found = after.get("occurrence", 0), []
+    if "document_id" in after or "collection_id" in after:
+        found = [n for n, row in enumerate(rows) if _is_named(row, after)]
+    if isinstance(skip, int) and 0 <= skip < len(found):
+        return found[skip] + 1
     problem = Problem("pagination.after", "names no document of this result", "invalid_cursor")
     raise InvalidRequestError(problem.message, [problem])
+
+
+def _is_named(row: Row, after: JsonObject) -> bool:
+    return all(after.get(name, own) == own for name, own in _identity(row).items())
