@@ -33,7 +33,7 @@ def _stem(word: str) -> str:
 
 def stems(text: str) -> frozenset[str]:
     """Return the stems of the words of `text`."""
-    return frozenset(stem(word) for word in split_words(text))
+    return frozenset(map(stem, set(split_words(text))))
 
 
 def has_run(words: list[str], run: list[str]) -> bool:
