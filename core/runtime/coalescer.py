@@ -14,6 +14,10 @@ from core.types import Float32, UInt8
 A = TypeVar("A")
 K = TypeVar("K", bound=Hashable)
 
+# The most hits that a merged call may return, rows times k: memory, and the time that a small
+# search may have to wait for a large one's. A search that is larger by itself goes alone.
+_MOST_HITS = 1 << 18
+
 # Answers for each row of the matrix, in order; asks `stop` now and then and raises when told so.
 SearchFunction = Callable[[K, "Float32 | UInt8", int, Callable[[], bool]], Sequence[A]]
 
@@ -24,12 +28,14 @@ class _Waiter(Generic[A]):
     k: int
     deadline: Deadline
     future: "asyncio.Future[Sequence[A]]"
+    passed_over: bool = False
 
 
 @dataclass(slots=True)
 class _Lane(Generic[A]):
     """The searches of one key: one call at a time, whatever arrives meanwhile goes next."""
 
+    loop: asyncio.AbstractEventLoop
     waiting: "list[_Waiter[A]]" = field(default_factory=list)
     busy: bool = False
 
@@ -46,7 +52,7 @@ class Coalescer(Generic[K, A]):
     def __init__(self, search: "SearchFunction[K, A]", executor: Executor) -> None:
         self._search = search
         self._executor = executor
-        self._lanes: dict[K, _Lane[A]] = {}
+        self._lanes: dict[tuple[K, object], _Lane[A]] = {}
         self.calls = 0  # how many merged calls ran: statistics, and what tests look at
 
     def submit(
@@ -59,19 +65,24 @@ class Coalescer(Generic[K, A]):
         """
         loop = asyncio.get_running_loop()
         waiter: _Waiter[A] = _Waiter(vectors, k, deadline, loop.create_future())
-        lane = self._lanes.setdefault(key, _Lane())
+        # What does not fit into one matrix never shares a call.
+        place = key, (vectors.shape[1:], vectors.dtype.str)
+        lane = self._lanes.get(place)
+        if lane is None or lane.loop is not loop:
+            # A loop that ended while a search ran never hears of its end: its lane is given up.
+            lane = self._lanes[place] = _Lane(loop)
         lane.waiting.append(waiter)
         if not lane.busy:
             lane.busy = True
-            loop.call_soon(self._start, key, lane)
+            loop.call_soon(self._start, place, lane)
         return waiter.future
 
-    def _start(self, key: K, lane: "_Lane[A]") -> None:
-        waiters = [w for w in lane.waiting if not w.future.done()]
-        lane.waiting = []
+    def _start(self, place: tuple[K, object], lane: "_Lane[A]") -> None:
+        waiters, lane.waiting = _next_call([w for w in lane.waiting if not w.future.done()])
         if not waiters:
             lane.busy = False
-            del self._lanes[key]
+            if self._lanes.get(place) is lane:
+                del self._lanes[place]
             return
         self.calls += 1
         vectors = np.concatenate([w.vectors for w in waiters])
@@ -80,13 +91,12 @@ class Coalescer(Generic[K, A]):
         def stop() -> bool:
             return all(w.future.done() or w.deadline.passed() for w in waiters)
 
-        loop = asyncio.get_running_loop()
-        job = loop.run_in_executor(self._executor, self._search, key, vectors, k, stop)
-        job.add_done_callback(lambda done: self._finish(key, lane, waiters, done))
+        job = lane.loop.run_in_executor(self._executor, self._search, place[0], vectors, k, stop)
+        job.add_done_callback(lambda done: self._finish(place, lane, waiters, done))
 
     def _finish(
         self,
-        key: K,
+        place: tuple[K, object],
         lane: "_Lane[A]",
         waiters: "list[_Waiter[A]]",
         done: "asyncio.Future[Sequence[A]]",
@@ -102,4 +112,26 @@ class Coalescer(Generic[K, A]):
                 else:
                     waiter.future.set_exception(error)
             start = stop
-        self._start(key, lane)
+        self._start(place, lane)
+
+
+def _next_call(
+    waiting: "Sequence[_Waiter[A]]",
+) -> "tuple[list[_Waiter[A]], list[_Waiter[A]]]":
+    """Return the searches of the next call and those that wait for another.
+
+    Small ones go first, so that they do not pay for a large one; one that was passed over goes
+    before all others the next time.
+    """
+    now: list[_Waiter[A]] = []
+    later: list[_Waiter[A]] = []
+    rows = k = 0
+    for waiter in sorted(waiting, key=lambda w: (not w.passed_over, len(w.vectors) * w.k)):
+        merged_rows, merged_k = rows + len(waiter.vectors), max(k, waiter.k)
+        if now and merged_rows * merged_k > _MOST_HITS:
+            waiter.passed_over = True
+            later.append(waiter)
+        else:
+            now.append(waiter)
+            rows, k = merged_rows, merged_k
+    return now, later

@@ -31,7 +31,10 @@ class PreparedSearch:
     key: tuple[object, ...] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        pins = tuple((s.namespace_id, s.collection_id, s.version) for s in self.snapshots)
+        pins = tuple(
+            (s.namespace_id, s.collection_id, s.manifest.incarnation, s.version)
+            for s in self.snapshots
+        )
         key = (pins, self.index, filter_key(self.filter), self.within)
         object.__setattr__(self, "key", key)
 

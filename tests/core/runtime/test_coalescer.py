@@ -144,3 +144,76 @@ def test_an_error_reaches_everyone_in_the_call_and_nobody_after() -> None:
             return await merged.submit("a", vector(2), 1, NEVER)
 
     assert asyncio.run(main()) == [2.0]
+
+
+def test_a_search_that_a_dead_loop_left_behind_holds_up_nobody() -> None:
+    gate = threading.Event()
+    search = Recorder(gate)
+    with ThreadPoolExecutor(2) as pool:
+        merged: Coalescer[str, float] = Coalescer(search, pool)
+
+        async def leave() -> None:
+            merged.submit("a", vector(1), 1, NEVER)
+            await asyncio.to_thread(search.begun.wait, 5)
+
+        async def ask() -> Sequence[float]:
+            async with asyncio.timeout(5):
+                return await merged.submit("a", vector(2), 1, NEVER)
+
+        loop = asyncio.new_event_loop()
+        loop.run_until_complete(leave())
+        search.gate = None  # for those to come
+        loop.close()
+        assert asyncio.run(ask()) == [2.0]
+        gate.set()
+
+
+def test_a_large_search_goes_alone_and_after_the_small_ones() -> None:
+    search = Recorder()
+
+    async def main() -> list[Sequence[float]]:
+        with ThreadPoolExecutor(2) as pool:
+            merged: Coalescer[str, float] = Coalescer(search, pool)
+            large = np.full((400, 1), 9, np.float32)
+            pending = [merged.submit("a", large, 2000, NEVER)]
+            pending += [merged.submit("a", vector(i), 10, NEVER) for i in range(3)]
+            return await asyncio.gather(*pending)
+
+    answers = asyncio.run(main())
+    assert [len(answer) for answer in answers] == [400, 1, 1, 1]
+    assert [(len(rows), k) for _, rows, k in search.calls] == [(3, 10), (400, 2000)]
+
+
+def test_one_that_was_passed_over_goes_first_the_next_time() -> None:
+    gate = threading.Event()
+    search = Recorder(gate)
+
+    async def main() -> None:
+        with ThreadPoolExecutor(2) as pool:
+            merged: Coalescer[str, float] = Coalescer(search, pool)
+            large = np.full((400, 1), 9, np.float32)
+            pending = [merged.submit("a", vector(0), 10, NEVER)]
+            pending.append(merged.submit("a", large, 2000, NEVER))
+            await asyncio.to_thread(search.begun.wait, 5)
+            pending += [merged.submit("a", vector(i), 10, NEVER) for i in range(1, 4)]
+            gate.set()
+            await asyncio.gather(*pending)
+
+    asyncio.run(main())
+    assert [len(rows) for _, rows, _ in search.calls] == [1, 400, 3]
+
+
+def test_vectors_of_different_widths_fail_nobody_else() -> None:
+    search = Recorder()
+
+    async def main() -> list[Sequence[float]]:
+        with ThreadPoolExecutor(2) as pool:
+            merged: Coalescer[str, float] = Coalescer(search, pool)
+            async with asyncio.timeout(5):
+                pending = [
+                    merged.submit("a", vector(1, 2), 1, NEVER),
+                    merged.submit("a", vector(3, 4, 5), 1, NEVER),
+                ]
+                return await asyncio.gather(*pending)
+
+    assert asyncio.run(main()) == [[1.0], [3.0]]
