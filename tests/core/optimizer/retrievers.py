@@ -218,6 +218,9 @@ _RUNS: tuple[tuple[str | None, ...], ...] = (
     (None,),
     (None,),
     (None, None),
+    ("json_transform",),
+    ("score_normalize",),
+    ("deduplicate",),
     ("attribute_filter", "attribute_filter"),
     ("attribute_filter", "score_threshold"),
     ("document_enrich", "score_threshold"),
@@ -251,7 +254,8 @@ def retrievers(draw: st.DrawFn) -> Stages:
     if draw(rarely):
         stages.append(_stage("group_by", draw(STAGES["group_by"]), "grouped"))
     names = st.sampled_from(sorted(STAGES))
-    runs = draw(st.lists(st.sampled_from(_RUNS), max_size=3))
+    # A drawn count: lists of their own accord would be empty almost half of the time.
+    runs = [draw(st.sampled_from(_RUNS)) for _ in range(draw(st.integers(1, 3)))]
     for number, wanted in enumerate(stage_id for run in runs for stage_id in run):
         stage_id = wanted or draw(names)
         stage = _stage(stage_id, draw(STAGES[stage_id]), f"s{number}")
