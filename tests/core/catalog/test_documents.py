@@ -245,7 +245,7 @@ def media(app: App, namespace: Namespace) -> DocumentCatalog:
     )
     store: CollectionStore = app.documents._store
     collections: CollectionCatalog = app.collections
-    indexer = MediaIndexer(FakeFetcher(), FakeExtractor(), lambda _: lambda _b, _k: b"")
+    indexer = MediaIndexer(FakeFetcher(), FakeExtractor(), lambda _: lambda *_: b"")
     return DocumentCatalog(store, collections, indexer)
 
 
