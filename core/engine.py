@@ -47,6 +47,9 @@ DEFAULT_LIMIT = 10
 _ANSWER_SHARE, _ANSWER_SECONDS = 0.1, 0.25
 # What storing large documents may use of the platform's own reserve, which comes after `deadline`.
 _RESERVE_SECONDS = 1.0
+# However soon the deadline: a plan and its snapshots get this long, so that there is an answer that
+# says of each query that it timed out.
+_BEGIN_SECONDS = 0.25
 
 T = TypeVar("T")
 OnResult = Callable[[JsonObject], Awaitable[None]]
@@ -172,7 +175,8 @@ class Engine:
             return plan, level, plan_ms
 
         try:
-            plan, level, plan_ms = await self._block(plan_and_pin, stop)
+            begin_by = Deadline(max(stop.at, Deadline.after(_BEGIN_SECONDS).at))
+            plan, level, plan_ms = await self._block(plan_and_pin, begin_by)
         except TimeoutError:
             message = "time ran out before the retriever and its collections could be read"
             raise UnavailableError(message, retry_after_seconds=1) from None

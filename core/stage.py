@@ -305,11 +305,15 @@ class StageContext(Protocol):
         """Where to say what else the caller should know."""
         ...
 
-    def feature_spec(self, feature_uri: str) -> VectorSpec | None:
-        """Return the dimension and metric of a feature in this query's collections.
+    def feature_spec(
+        self, feature_uri: str, collection_ids: Sequence[str] | None = None
+    ) -> VectorSpec | None:
+        """Return the dimension and metric of a feature in this query's collections, or in those
+        that its vectors are about to be searched in.
 
         None while no document has brought it yet (vectors declared by the first write); a name
-        that the collections do not know raises `InvalidRequestError` listing theirs.
+        that the collections do not know raises `InvalidRequestError` listing theirs, and so does
+        one whose vectors cannot be compared across the collections to be searched.
         """
         ...
 

@@ -20,6 +20,7 @@ from core.runtime.searching import (
     PreparedSearch,
     count_values,
     find_by_field,
+    has_vectors,
     scan_snapshots,
 )
 from core.runtime.texts import search_texts
@@ -109,9 +110,15 @@ class StageRun:
                 raise NotFoundError("collection of this retriever", name)
         return found
 
-    def feature_spec(self, feature_uri: str) -> VectorSpec | None:
+    def feature_spec(
+        self, feature_uri: str, collection_ids: Sequence[str] | None = None
+    ) -> VectorSpec | None:
         """Return a feature's dimension and metric."""
-        return self.query.environment.feature_spec(self.query.collection_ids, feature_uri)
+        environment = self.query.environment
+        if collection_ids is None:
+            return environment.feature_spec(self.query.collection_ids, feature_uri)
+        self._note_unsearched(collection_ids, feature_uri)
+        return environment.comparable_spec(collection_ids, feature_uri)
 
     async def search(self, request: SearchRequest) -> SearchAnswer:
         """Search, merged with whatever else is in flight on the same index."""
@@ -263,6 +270,20 @@ class StageRun:
                 return future
         return None
 
+    def _note_unsearched(self, collection_ids: Sequence[str], feature_uri: str) -> None:
+        """Say of each collection that holds documents, and no vector to compare, that it was not
+        searched: that nothing was found there proves nothing."""
+        for snapshot in self.query.environment.pin(collection_ids):
+            if not snapshot.count or has_vectors(snapshot, index_name(feature_uri)):
+                continue
+            message = (
+                f"no document of collection {snapshot.collection_id} has a vector "
+                f"{index_name(feature_uri)!r}, so none of its {snapshot.count} was compared"
+            )
+            entry = {"code": "collection_not_searched", "message": message}
+            if entry not in self.report.incomplete:
+                self.report.incomplete.append(entry)
+
     def _note(self, extraction: Extraction) -> None:
         if not extraction.chunks and not extraction.warnings:
             raise MediaError("nothing could be extracted from the file")
@@ -296,10 +317,10 @@ class StageRun:
 def prepare_search(query: QueryRun, request: SearchRequest) -> PreparedSearch:
     """Return the search that a request means, on pinned snapshots.
 
-    Raises `InvalidRequestError` for a vector that the collections do not have.
+    Raises `InvalidRequestError` for a vector that the collections do not have alike.
     """
     environment = query.environment
-    environment.feature_spec(request.collection_ids, request.feature_uri)
+    environment.comparable_spec(request.collection_ids, request.feature_uri)
     snapshots = environment.pin(request.collection_ids)
     index = index_name(request.feature_uri)
     return PreparedSearch(snapshots, index, request.filter, request.within)

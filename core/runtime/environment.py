@@ -1,7 +1,7 @@
 """What all queries of one call share: pinned snapshots, and the services that stages reach."""
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Protocol
@@ -117,18 +117,34 @@ class Environment:
         Raises `InvalidRequestError` naming the known ones if collections have vectors but none
         of this name.
         """
+        return next(iter(self._specs(collection_ids, feature_uri)), None)
+
+    def comparable_spec(self, collection_ids: Sequence[str], feature_uri: str) -> VectorSpec | None:
+        """Return the same for collections that are searched together.
+
+        Raises `InvalidRequestError` besides if the name stands for vectors of several kinds.
+        """
+        found = self._specs(collection_ids, feature_uri)
+        if len(found) > 1:
+            raise _not_comparable(index_name(feature_uri), found)
+        return next(iter(found), None)
+
+    def _specs(self, collection_ids: Sequence[str], feature_uri: str) -> dict[VectorSpec, str]:
+        """Return the kinds of vectors that a feature has, each with the first collection of it."""
         name = index_name(feature_uri)
         known: set[str] = set()
+        found: dict[VectorSpec, str] = {}
         for collection_id in collection_ids:
             specs = self.pinned(collection_id).specs
-            if name in specs:
-                return specs[name]
             known.update(specs)
-        if not known:
-            return None
-        message = f"no vector {name!r} in these collections; they have {', '.join(sorted(known))}"
-        problem = Problem("feature_uri", message, "unknown_vector", sorted(known))
-        raise InvalidRequestError(message, [problem])
+            if name in specs:
+                found.setdefault(specs[name], collection_id)
+        if known and not found:
+            names = ", ".join(sorted(known))
+            message = f"no vector {name!r} in these collections; they have {names}"
+            problem = Problem("feature_uri", message, "unknown_vector", sorted(known))
+            raise InvalidRequestError(message, [problem])
+        return found
 
     def _pin(self, reference: str) -> Snapshot:
         # What is pinned is found without the lock: a thread may hold it for as long as storage
@@ -146,6 +162,15 @@ class Environment:
                 self._ids |= dict.fromkeys((reference, identifier), identifier)
                 self._ids.setdefault(found.collection_name, identifier)
             return self._snapshots[self._ids[reference]]
+
+
+def _not_comparable(name: str, found: Mapping[VectorSpec, str]) -> InvalidRequestError:
+    kinds = [f"{s.dimension} numbers, {s.metric}, in {place}" for s, place in found.items()]
+    message = (
+        f"the vectors {name!r} of these collections cannot be compared ({'; '.join(kinds)}): "
+        "search them one by one, with collection_identifiers"
+    )
+    return InvalidRequestError(message, [Problem("feature_uri", message, "not_comparable")])
 
 
 def require_pinned(environment: Environment, references: Sequence[str]) -> tuple[str, ...]:

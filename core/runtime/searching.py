@@ -114,6 +114,12 @@ def find_by_field(
     return found
 
 
+def has_vectors(snapshot: Snapshot, index: str) -> bool:
+    """Say whether any document of the snapshot has a vector of that name."""
+    vectors = (part.segment.vectors.get(index) for part in snapshot.parts)
+    return any(stored is not None and len(stored.rows) for stored in vectors)
+
+
 def row_mask(part: Part, filter_: Filter | None) -> Mask | None:
     """Return which rows of a part are live and pass, None for all of them."""
     if filter_ is None:

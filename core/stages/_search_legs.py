@@ -54,7 +54,7 @@ def known_requests(params: FeatureSearchParams, ctx: StageContext) -> list[Searc
         if entry.lexical or mode != "vector" or not value or not ctx.is_first:
             continue
         try:
-            spec = ctx.feature_spec(entry.feature_uri)
+            spec = ctx.feature_spec(entry.feature_uri, _collections(params, entry, ctx))
             if spec is not None:
                 vector = read_vector(value, spec, f"searches.{n}.query.value")
                 requests.append(_request(params, n, Question(vector[None, :]), None, ctx))
@@ -72,7 +72,7 @@ async def search_leg(
     """
     entry = params.searches[n]
     path = f"searches.{n}.query"
-    spec = ctx.feature_spec(entry.feature_uri)
+    spec = ctx.feature_spec(entry.feature_uri, _collections(params, entry, ctx))
     if spec is None:
         if entry.optional:
             ctx.report.warnings.append(f"search {n} was skipped: no {entry.feature_uri} is indexed")
@@ -131,12 +131,18 @@ def scope_of(
 ) -> tuple[tuple[str, ...], Filter | None]:
     """Return which collections the n-th search is of, and what its documents must pass."""
     entry = params.searches[n]
-    names = entry.collection_identifiers or params.collection_identifiers
     filter_ = ctx.filter
     if entry.filters is not None:
         own = parse_filter(entry.filters, f"searches.{n}.filters", templates=False)
         filter_ = conjoin([filter_, own])
-    return ctx.resolve_collections(names) if names else ctx.collection_ids, filter_
+    return _collections(params, entry, ctx), filter_
+
+
+def _collections(
+    params: FeatureSearchParams, entry: SearchEntry, ctx: StageContext
+) -> tuple[str, ...]:
+    names = entry.collection_identifiers or params.collection_identifiers
+    return ctx.resolve_collections(names) if names else ctx.collection_ids
 
 
 def hits_needed(

@@ -14,6 +14,8 @@ from core.deadline import NEVER
 from core.engine import Engine
 from core.errors import UnavailableError
 from core.models.base import parse_model
+from core.models.collections import CollectionCreate
+from core.models.documents import UpsertRequest
 from core.models.execution import BatchRequest
 from core.models.namespaces import Namespace
 from core.ports.blobs import Blobs
@@ -289,3 +291,63 @@ def test_a_pinned_collection_is_found_while_another_is_being_opened(
         thread.start()
         thread.join(5)
         assert found == [pinned]
+
+
+def collection(app: App, namespace: Namespace, name: str, spec: JsonObject, count: int) -> None:
+    """Make a collection of one vector; its documents d0, d1, … have the vector's first axis."""
+    body = {"collection_name": name, "vector_configs": [spec]}
+    app.collections.create(namespace.namespace_id, parse_model(CollectionCreate, body))
+    vector = [1.0, *[0.0] * (spec["dimension"] - 1)]
+    documents = [{"document_id": f"d{i}", "vectors": {spec["name"]: vector}} for i in range(count)]
+    if documents:
+        request = {"documents": documents, "collection_id": name}
+        app.documents.upsert(namespace, parse_model(UpsertRequest, request), deadline=NEVER)
+
+
+@pytest.fixture(scope="module")
+def several(app: App) -> Namespace:
+    namespace = make_namespace(app, "several")
+    emb = {"name": "emb", "dimension": 8}
+    collection(app, namespace, "alike", emb, 2)
+    collection(app, namespace, "bare", emb, 0)
+    collection(app, namespace, "strangers", {"name": "other", "dimension": 8}, 3)
+    collection(app, namespace, "short", {**emb, "dimension": 4}, 1)
+    collection(app, namespace, "distances", {**emb, "metric": "euclidean"}, 1)
+    return namespace
+
+
+@pytest.mark.parametrize("names", [["alike", "strangers"], ["strangers", "alike"]])
+def test_a_collection_that_has_no_such_vector_makes_a_no_match_incomplete(
+    app: App, several: Namespace, names: list[str]
+) -> None:
+    label = "-".join(names)
+    make_retriever(app, several, [search_stage()], label, collection_identifiers=names)
+    answer = run_batch(app, several, label, [vector_query(0), vector_query(1)])
+    assert answer["complete"] is False
+    for result in answer["results"]:
+        assert result["status"] == "completed"
+        (why,) = result["incomplete"]
+        assert why["code"] == "collection_not_searched"
+        assert "none of its 3" in why["message"]
+
+
+def test_an_empty_collection_leaves_nothing_out(app: App, several: Namespace) -> None:
+    make_retriever(app, several, [search_stage()], "x", collection_identifiers=["alike", "bare"])
+    assert run_batch(app, several, "x", [vector_query(0)])["complete"] is True
+
+
+@pytest.mark.parametrize("other", ["short", "distances"])
+def test_vectors_that_cannot_be_compared_are_not_ranked_together(
+    app: App, several: Namespace, other: str
+) -> None:
+    names = ["alike", other]
+    make_retriever(app, several, [search_stage()], other, collection_identifiers=names)
+    answer = run_batch(app, several, other, [vector_query(0)])
+    error = answer["results"][0]["error"]
+    assert error["details"]["validation_errors"][0]["type"] == "not_comparable"
+    one_by_one = search_stage()
+    (entry,) = one_by_one["config"]["parameters"]["searches"]
+    entry["collection_identifiers"] = ["alike"]
+    label = f"{other}-apart"
+    make_retriever(app, several, [one_by_one], label, collection_identifiers=[other, "alike"])
+    assert run_batch(app, several, label, [vector_query(0)])["results"][0]["total"] == 2

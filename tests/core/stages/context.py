@@ -196,7 +196,7 @@ class FakeContext:
                     break
         return answer
 
-    def feature_spec(self, feature_uri: str) -> VectorSpec | None:
+    def feature_spec(self, feature_uri: str, _: Sequence[str] | None = None) -> VectorSpec | None:
         lengths = {
             len(doc.vectors[feature_uri])
             for _, doc in self._stored(self.collections)
