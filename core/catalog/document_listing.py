@@ -2,8 +2,12 @@
 
 import base64
 import binascii
+import heapq
 from collections.abc import Iterator, Sequence
 from itertools import islice
+
+import numpy as np
+from numpy.typing import NDArray
 
 from core.catalog.document_fields import document_json
 from core.catalog.paging import Page, page_of, page_size, pagination_json
@@ -15,10 +19,12 @@ from core.models.documents import DocumentList
 from core.models.listing import Sort
 from core.ordering import comparable_column, stable_order
 from core.search.masks import mask_for
-from core.storage.snapshot import Ref, Snapshot
-from core.types import JsonObject, JsonValue, Mask
+from core.storage.id_table import IdTable
+from core.storage.snapshot import Part, Ref, Snapshot
+from core.types import JsonObject, JsonValue
 
 Found = tuple[str, Ref]
+Rows = NDArray[np.intp]  # of one segment
 
 
 def list_documents(snapshot: Snapshot, request: DocumentList) -> JsonObject:
@@ -31,13 +37,16 @@ def list_documents(snapshot: Snapshot, request: DocumentList) -> JsonObject:
     by_id = request.sort is None
     after = _read_after(request.cursor) if by_id else None
     page = page_of(request) if after is None else Page(0, page_size(request))
-    found = _matching(snapshot, tree, request, after)
+    rows = _passing_rows(snapshot, tree)
+    found = _matching(snapshot, rows, request, after)
     total = None
     if request.sort is not None:
         everything = _sorted(snapshot, list(found), request.sort)
         total, found = len(everything), iter(everything)
+    elif request.include_total and request.search:
+        total = sum(1 for _ in _matching(snapshot, rows, request, None))
     elif request.include_total:
-        total = sum(1 for _ in _matching(snapshot, tree, request, None))
+        total = sum(map(len, rows))
     window = list(islice(found, page.start, page.start + page.limit + 1))
     shown, more = window[: page.limit], len(window) > page.limit
     pagination = pagination_json(page, shown=len(shown), total=total, more=more)
@@ -62,27 +71,44 @@ def matching_ids(snapshot: Snapshot, raw_filter: JsonValue) -> list[str]:
     if tree is None:
         message = "the filter holds no condition; it would mean every document"
         raise InvalidRequestError(message, [Problem("filters", message)])
-    masks = _masks(snapshot, tree)
-    return [one for one, ref in snapshot.refs() if masks[ref.part][ref.row]]
+    return [one for one, _ in _refs(snapshot, _passing_rows(snapshot, tree))]
 
 
 def _matching(
-    snapshot: Snapshot, tree: Filter | None, request: DocumentList, after: str | None
+    snapshot: Snapshot, rows: Sequence[Rows], request: DocumentList, after: str | None
 ) -> Iterator[Found]:
-    masks = None if tree is None else _masks(snapshot, tree)
+    found = _refs(snapshot, rows, after)
     wanted = request.search
-    if wanted is not None and not request.case_sensitive:
-        wanted = wanted.lower()
-    for document_id, ref in snapshot.refs(after):
-        if masks is not None and not masks[ref.part][ref.row]:
-            continue
-        if wanted and not _holds(snapshot.payload(ref), wanted, request.case_sensitive):
-            continue
-        yield document_id, ref
+    if not wanted:
+        return found
+    exact = request.case_sensitive
+    wanted = wanted if exact else wanted.lower()
+    return ((one, ref) for one, ref in found if _holds(snapshot.payload(ref), wanted, exact))
 
 
-def _masks(snapshot: Snapshot, tree: Filter) -> list[Mask]:
-    return [mask_for(tree, part.segment.column, part.segment.count) for part in snapshot.parts]
+def _passing_rows(snapshot: Snapshot, tree: Filter | None) -> list[Rows]:
+    """Return, for each part, its live rows that pass the filter, ascending."""
+    return [_part_rows(part, tree) for part in snapshot.parts]
+
+
+def _part_rows(part: Part, tree: Filter | None) -> Rows:
+    count = part.segment.count
+    if tree is None:
+        return np.arange(count) if part.live is None else np.flatnonzero(part.live)
+    mask = mask_for(tree, part.segment.column, count)
+    return np.flatnonzero(mask if part.live is None else mask & part.live)
+
+
+def _refs(snapshot: Snapshot, rows: Sequence[Rows], after: str | None = None) -> Iterator[Found]:
+    """Yield the documents of these rows in ascending order of ids, those past `after`."""
+    runs = [_part_refs(snapshot.parts[n].segment.ids, n, rows[n], after) for n in range(len(rows))]
+    return heapq.merge(*runs, key=lambda pair: pair[0])
+
+
+def _part_refs(ids: IdTable, number: int, rows: Rows, after: str | None) -> Iterator[Found]:
+    start = 0 if after is None else int(np.searchsorted(rows, ids.after(after)))
+    for row in map(int, rows[start:]):
+        yield ids[row], Ref(number, row)
 
 
 def _holds(value: JsonValue, wanted: str, case_sensitive: bool) -> bool:
