@@ -11,7 +11,6 @@ from pathlib import Path
 
 from core.adapters.fetch_content import ContentFetcher
 from core.adapters.fetch_https import FetchRules
-from core.adapters.media_process import ProcessMediaExtractor
 from core.adapters.text_tantivy import TantivyText
 from core.adapters.vectors_embedded import EmbeddedVectors
 from core.auth.keys import Keys
@@ -24,7 +23,8 @@ from core.delivery import read_object
 from core.engine import Delivery, Engine
 from core.plan.cache import PlanCache
 from core.planner import Planner
-from core.ports.blobs import BlobStores
+from core.ports.blobs import Blobs, BlobStores
+from core.ports.media import MediaExtractor
 from core.ports.records import Records
 from core.runtime.environment import Services, merged_searches
 from core.runtime.texts import TextIndexes
@@ -83,7 +83,8 @@ def build_app(settings: Settings, *, base_url: str = "http://127.0.0.1:8080") ->
         max_seconds=settings.fetch_timeout_s,
         allowed_networks=settings.allowed_networks,
     )
-    fetcher, extractor = ContentFetcher(rules), ProcessMediaExtractor()
+    fetcher = ContentFetcher(rules)
+    extractor = _extractor(settings, buckets.bucket(results))
     reader = partial(read_object, buckets, assets)
     pool = ThreadPoolExecutor(_POOL_THREADS, thread_name_prefix="trawl")
     vectors = EmbeddedVectors(settings.threads)
@@ -146,6 +147,16 @@ def _aws_backends(settings: Settings) -> Backends:
     if settings.table is None or assets is None or index is None or results is None:
         raise SettingsError("set a data folder, or a table and three buckets")
     return DynamoRecords(settings.table), S3BlobStores(), (assets, index, results)
+
+
+def _extractor(settings: Settings, results: Blobs) -> MediaExtractor:
+    if settings.media_function is None:
+        from core.adapters.media_process import ProcessMediaExtractor
+
+        return ProcessMediaExtractor()
+    from core.adapters.media_lambda import LambdaMediaExtractor
+
+    return LambdaMediaExtractor(settings.media_function, results)
 
 
 def _signing_key(path: Path) -> bytes:

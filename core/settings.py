@@ -70,6 +70,8 @@ class Settings:
     index_bucket: str | None = _setting("TRAWL_INDEX_BUCKET", _text)
     results_bucket: str | None = _setting("TRAWL_RESULTS_BUCKET", _text)
     data_dir: Path | None = _setting("TRAWL_DATA_DIR", _path)
+    # On AWS, the function that reads media; None: child processes of this one do.
+    media_function: str | None = _setting("TRAWL_MEDIA_FUNCTION", _text)
 
     # Threads of one search; None: as many as the process has CPUs.
     threads: int | None = _setting("TRAWL_THREADS", _integer(1, 256))
@@ -113,7 +115,8 @@ class Settings:
     @classmethod
     def local(cls, data_dir: Path, environment: Mapping[str, str]) -> "Settings":
         """Read the settings of a laptop: `data_dir` is given, AWS resources are not looked at."""
-        aws = {_variable(item) for item in fields(cls) if item.name in _AWS}
+        names = {*_AWS, "media_function"}
+        aws = {_variable(item) for item in fields(cls) if item.name in names}
         rest = {name: raw for name, raw in environment.items() if name not in aws}
         return cls.from_environment({**rest, variable_of("data_dir"): str(data_dir)})
 
@@ -121,6 +124,9 @@ class Settings:
         """Return what is wrong with the settings as a whole."""
         given = [name for name in _AWS if getattr(self, name) is not None]
         missing = [variable_of(name) for name in _AWS if name not in given]
+        if self.media_function is not None and not given:
+            # Files too large for an event reach it through the results bucket.
+            return [f"{variable_of('media_function')} is set without {variable_of(_AWS[0])}"]
         if given and self.data_dir is not None:
             return [f"{variable_of('data_dir')} and {variable_of(given[0])} exclude each other"]
         if given and missing:

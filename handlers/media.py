@@ -2,27 +2,32 @@
 
 import base64
 import binascii
-from typing import Any
+from typing import Any, Final
 
 from core.errors import InvalidRequestError, MediaError, TrawlError, describe_error
 from core.media.extraction import extract
 from core.media.wire import pack_extraction
+from handlers.presigned import read_presigned
 
 _ACCEPTED: dict[str, tuple[type, ...]] = {
     "extractor": (str,),
     "data_base64": (str,),
+    "presigned_url": (str,),
     "params": (dict, type(None)),
     "max_chunks": (int, type(None)),
     "as_query": (bool,),
     "declared_type": (str, type(None)),
 }
+# Where the bytes come from: exactly one of them is given.
+_SOURCES: Final = frozenset({"data_base64", "presigned_url"})
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
-    """Answer `{extractor, data_base64, …}` with `{extraction, vectors_base64}` or `{error}`.
+    """Answer `{extractor, data_base64 | presigned_url, …}` with features or `{error}`.
 
-    `error` is the per-query error object. It is answered, not raised: a bad file is no failure
-    of the function, and must not be retried by whoever invokes it.
+    Features are `{extraction, vectors_base64}`. `error` is the per-query error object. It is
+    answered, not raised: a bad file is no failure of the function, and must not be retried by
+    whoever invokes it.
     """
     try:
         request = _read_request(event)
@@ -37,19 +42,25 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
 
 def _read_request(event: dict[str, Any]) -> dict[str, Any]:
     unknown = sorted(set(event) - set(_ACCEPTED))
-    missing = sorted({"extractor", "data_base64"} - set(event))
+    missing = sorted({"extractor"} - set(event))
+    sources = sorted(_SOURCES & set(event))
     # By class: true is no number.
     wrong = [
         name for name in _ACCEPTED if name in event and type(event[name]) not in _ACCEPTED[name]
     ]
-    if unknown or missing or wrong:
+    if unknown or missing or wrong or len(sources) != 1:
         raise InvalidRequestError(
             f"missing: {missing}; unknown: {unknown}; of a wrong type: {wrong};"
-            f" accepted: {sorted(_ACCEPTED)}"
+            f" sources: {sources}, want one of {sorted(_SOURCES)}; accepted: {sorted(_ACCEPTED)}"
         )
+    rest = {name: value for name, value in event.items() if name not in _SOURCES}
+    return {"data": _read_source(event), **rest}
+
+
+def _read_source(event: dict[str, Any]) -> bytes:
+    if "presigned_url" in event:
+        return read_presigned(event["presigned_url"])
     try:
-        data = base64.b64decode(event["data_base64"], validate=True)
+        return base64.b64decode(event["data_base64"], validate=True)
     except (binascii.Error, ValueError) as error:
         raise InvalidRequestError("data_base64 is not base64") from error
-    request = {name: value for name, value in event.items() if name != "data_base64"}
-    return {"data": data, **request}

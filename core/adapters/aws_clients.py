@@ -1,5 +1,6 @@
 """AWS clients made when first used, and what their failures mean to us."""
 
+import os
 import threading
 from collections.abc import Callable
 from typing import Any, Final, Generic, TypeVar
@@ -42,20 +43,29 @@ class LazyClient(Generic[ClientT]):
             return self._client
 
 
-def make_client(service: str) -> Any:
+def make_client(service: str, *, read_timeout_s: float = 20, attempts: int = 3) -> Any:
     """Return a boto3 client with our timeouts; region and endpoint come from the environment."""
     import boto3
     from botocore.config import Config
 
     config = Config(
         connect_timeout=3,
-        read_timeout=20,
-        retries={"mode": "standard", "total_max_attempts": 3},
+        read_timeout=read_timeout_s,
+        retries={"mode": "standard", "total_max_attempts": attempts},
         max_pool_connections=32,
-        # Version 2 of presigned URLs ends with the credentials without saying so.
-        signature_version="s3v4" if service == "s3" else None,
+        **(_s3_options() if service == "s3" else {}),
     )
     return boto3.client(service, config=config)  # type: ignore[call-overload]  # any service's name
+
+
+def _s3_options() -> dict[str, Any]:
+    # Version 2 of presigned URLs ends with the credentials without saying so.
+    options: dict[str, Any] = {"signature_version": "s3v4"}
+    if not any(os.environ.get(name) for name in ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")):
+        # Left to itself, botocore presigns for the global endpoint, which redirects requests for
+        # a new bucket of any other region; the signature does not survive that.
+        options["s3"] = {"addressing_style": "virtual"}
+    return options
 
 
 def error_code(error: BaseException) -> str:

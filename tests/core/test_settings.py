@@ -26,6 +26,7 @@ def test_every_variable_is_read() -> None:
     settings = Settings.from_environment(
         {
             **AWS,
+            "TRAWL_MEDIA_FUNCTION": "m",
             "TRAWL_THREADS": "3",
             "TRAWL_CACHE_MB": "77",
             "TRAWL_SPILL_BYTES": "2000",
@@ -41,6 +42,7 @@ def test_every_variable_is_read() -> None:
         assets_bucket="a",
         index_bucket="i",
         results_bucket="r",
+        media_function="m",
         threads=3,
         cache_mb=77,
         spill_bytes=2000,
@@ -91,13 +93,19 @@ def test_half_a_deployment_is_refused() -> None:
         Settings.from_environment({k: v for k, v in AWS.items() if k != "TRAWL_RESULTS_BUCKET"})
 
 
+def test_a_media_function_belongs_to_a_deployment() -> None:
+    with pytest.raises(SettingsError, match="TRAWL_MEDIA_FUNCTION is set without TRAWL_TABLE"):
+        Settings.from_environment({"TRAWL_MEDIA_FUNCTION": "m", "TRAWL_DATA_DIR": "/data"})
+
+
 def test_a_laptop_and_a_deployment_exclude_each_other() -> None:
     with pytest.raises(SettingsError, match="TRAWL_DATA_DIR and TRAWL_TABLE"):
         Settings.from_environment({**AWS, "TRAWL_DATA_DIR": "/data"})
 
 
 def test_local_ignores_a_deployments_names() -> None:
-    settings = Settings.local(Path("/data"), {**AWS, "TRAWL_THREADS": "2"})
+    names = {**AWS, "TRAWL_MEDIA_FUNCTION": "m"}
+    settings = Settings.local(Path("/data"), {**names, "TRAWL_THREADS": "2"})
     assert settings == Settings(data_dir=Path("/data"), threads=2)
 
 

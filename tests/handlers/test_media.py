@@ -48,13 +48,18 @@ def test_a_file_gives_its_features() -> None:
         ({"params": "none"}, "caller"),
         ({"declared_type": 5}, "caller"),
         ({"as_query": "yes"}, "caller"),
-        ({"presigned_url": "https://169.254.169.254/"}, "caller"),
+        ({"presigned_url": "https://bucket.s3.amazonaws.com/key"}, "caller"),
     ],
 )
 def test_a_bad_event_is_answered_with_an_error(change: dict[str, Any], blame: str) -> None:
     error = answer({**EVENT, **change})["error"]
     assert error["blame"] == blame
     assert error["retryable"] is False
+
+
+def test_a_url_that_is_not_s3s_is_not_opened() -> None:
+    event = {"extractor": "image.pdq", "presigned_url": "https://169.254.169.254/"}
+    assert "not an https:// address of S3" in answer(event)["error"]["message"]
 
 
 def test_an_empty_event_names_what_is_missing() -> None:

@@ -17,13 +17,12 @@ from PIL import Image
 
 from core.adapters.media_process import ProcessLimits, ProcessMediaExtractor
 from core.deadline import Deadline
-from core.errors import DeadlineError, InvalidRequestError, MediaError, UnavailableError
+from core.errors import DeadlineError, MediaError, UnavailableError
 from core.media.extraction import extract
-from core.ports.media import Extraction
+from core.ports.media import MediaExtractor
+from tests.contracts.media import FILE, MediaExtractorContract, read, soon, vectors
 from tests.core.media.pictures import encode, landscape
-from tests.core.media.test_decode import png_of_size
 
-FILE = encode(landscape(1), "JPEG", quality=90)
 linux = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 
 
@@ -41,38 +40,12 @@ def single() -> Iterator[ProcessMediaExtractor]:
     extractor.close()
 
 
-def soon() -> Deadline:
-    return Deadline.after(60)
+class TestContract(MediaExtractorContract):
+    """Through a child process."""
 
-
-def read(extractor: ProcessMediaExtractor, data: bytes = FILE) -> Extraction:
-    return extractor.extract("image.pdq", data, deadline=soon())
-
-
-def vectors(found: Extraction) -> list[bytes]:
-    return [chunk.vector.tobytes() for chunk in found.chunks]
-
-
-@pytest.mark.parametrize("as_query", [False, True])
-def test_the_child_finds_what_this_process_would(
-    shared: ProcessMediaExtractor, as_query: bool
-) -> None:
-    got = shared.extract("image.pdq", FILE, deadline=soon(), as_query=as_query)
-    expected = extract("image.pdq", FILE, as_query=as_query)
-    assert vectors(got) == vectors(expected)
-    assert (got.media, got.warnings) == (expected.media, expected.warnings)
-
-
-def test_faults_arrive_as_what_they_are(shared: ProcessMediaExtractor) -> None:
-    with pytest.raises(MediaError, match="cannot be decoded"):
-        read(shared, FILE[:2000])
-    with pytest.raises(MediaError, match=r"image/png.*image/jpeg"):
-        shared.extract("image.pdq", FILE, deadline=soon(), declared_type="image/png")
-    with pytest.raises(InvalidRequestError, match="takes no parameter"):
-        shared.extract("image.pdq", FILE, deadline=soon(), params={"side": 1})
-    with pytest.raises(InvalidRequestError, match="unknown extractor"):
-        shared.extract("image.x", FILE, deadline=soon())
-    assert read(shared).chunks
+    @pytest.fixture
+    def extractor(self, single: ProcessMediaExtractor) -> MediaExtractor:
+        return single
 
 
 def test_files_over_the_limit_are_not_even_sent() -> None:
@@ -90,19 +63,6 @@ def test_many_threads_share_few_children(shared: ProcessMediaExtractor) -> None:
         got = [vectors(found) for found in pool.map(lambda file: read(shared, file), files)]
     assert got == expected
     assert len(shared.pids()) <= 2
-
-
-def test_one_bad_file_among_many_fails_alone(shared: ProcessMediaExtractor) -> None:
-    files = [FILE, FILE[:3000], FILE, b"MZ", FILE, png_of_size(60_000, 60_000), FILE]
-
-    def outcome(file: bytes) -> bool:
-        try:
-            return bool(read(shared, file).chunks)
-        except MediaError:
-            return False
-
-    with ThreadPoolExecutor(7) as pool:
-        assert list(pool.map(outcome, files)) == [True, False, True, False, True, False, True]
 
 
 def test_mutated_files_never_hurt_the_parent(shared: ProcessMediaExtractor) -> None:
