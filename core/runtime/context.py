@@ -277,8 +277,8 @@ class StageRun:
             if not snapshot.count or has_vectors(snapshot, index_name(feature_uri)):
                 continue
             message = (
-                f"no document of collection {snapshot.collection_id} has a vector "
-                f"{index_name(feature_uri)!r}, so none of its {snapshot.count} was compared"
+                f"nothing was compared in collection {snapshot.collection_id}: "
+                f"none of its {snapshot.count} documents has a vector {index_name(feature_uri)!r}"
             )
             entry = {"code": "collection_not_searched", "message": message}
             if entry not in self.report.incomplete:
