@@ -10,7 +10,7 @@ import pytest
 
 from core.adapters.text_tantivy import TantivyText
 from core.app import App
-from core.deadline import NEVER
+from core.deadline import NEVER, Deadline
 from core.engine import Engine
 from core.models.base import parse_model
 from core.models.collections import CollectionCreate
@@ -214,7 +214,7 @@ def test_without_the_library_only_words_fail(app: App, monkeypatch: pytest.Monke
 def test_time_runs_out_while_texts_are_indexed(app: App) -> None:
     namespace = stocked(app, "late", lexical())
     answer = run_batch(
-        app, namespace, "nearest", [asking("red"), asking("blue")], settings={"deadline_ms": 1}
+        app, namespace, "nearest", [asking("red"), asking("blue")], deadline=Deadline.after(0)
     )
     assert [result["status"] for result in answer["results"]] == ["timed_out", "timed_out"]
     assert answer["unprocessed"] == [0, 1]

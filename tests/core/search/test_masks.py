@@ -4,13 +4,15 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.filtering.conditions import parse_filter
+from core.errors import DeadlineError
+from core.filtering.conditions import Condition, parse_filter
 from core.filtering.operators import matches
 from core.filtering.predicates import OPERATORS
-from core.search.columns import Column, build_column
+from core.search.columns import Column, build_column, encode_values
 from core.search.masks import mask_for
 
 SCALARS = st.sampled_from(
@@ -126,3 +128,17 @@ def test_no_rows() -> None:
     tree = parse_filter({"OR": [{"a": 1}, {"NOT": {"b": 2}}]})
     assert tree is not None
     assert mask_for(tree, lambda path: build_column([], path), 0).shape == (0,)
+
+
+def test_a_dear_filter_stops_when_told() -> None:
+    column = encode_values(f"value {n}" for n in range(10_000))
+    asked: list[bool] = []
+
+    def stop() -> bool:
+        asked.append(True)
+        return len(asked) > 3
+
+    tree = Condition("f", "regex", "9$")
+    with pytest.raises(DeadlineError):
+        mask_for(tree, lambda _: column, 10_000, stop)
+    assert len(asked) == 4
