@@ -1,6 +1,6 @@
 """Compiling a plan for one process: templates parsed, static parameters validated once."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -79,9 +79,14 @@ def compile_plan(plan: Plan) -> CompiledPlan:
     return CompiledPlan(
         plan=plan,
         stages=stages,
-        inputs_read=frozenset(name.split(".")[1] for name in names if name.startswith("INPUT.")),
+        inputs_read=inputs_among(names),
         reads_stage_outputs="STAGE" in spaces,
     )
+
+
+def inputs_among(names: Iterable[str]) -> frozenset[str]:
+    """Return the inputs among the names that templates refer to."""
+    return frozenset(name.split(".")[1] for name in names if name.startswith("INPUT."))
 
 
 def compile_filter(raw: JsonValue, path: str) -> Filter | None:

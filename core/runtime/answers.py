@@ -18,7 +18,7 @@ def completed_result(
 ) -> JsonObject:
     """Return the result of a query that ran to its end. `asked` is how many documents the caller
     wanted at most."""
-    incomplete = [entry for outcome in result.stages for entry in _incomplete(outcome)]
+    incomplete = [entry for outcome in result.stages for entry in outcome.incomplete]
     said = [text for outcome in result.stages for text in outcome.report.warnings]
     if len(documents) < asked:
         said += [f"{len(documents)} of {asked} asked for: {why}" for why in _shortfalls(result)]
@@ -88,19 +88,6 @@ def _result(**given: object) -> JsonObject:
         "limits": [],
     }
     return {**blank, **given}
-
-
-def _incomplete(outcome: StageOutcome) -> list[JsonObject]:
-    entries = [{**entry, "stage": outcome.name} for entry in outcome.report.incomplete]
-    entries += [
-        {
-            "code": "capped",
-            "message": f"{limit['name']} was limited to {limit['applied']}",
-            "stage": outcome.name,
-        }
-        for limit in outcome.report.limits
-    ]
-    return entries
 
 
 def _shortfalls(result: PipelineResult) -> list[str]:

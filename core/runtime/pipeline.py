@@ -9,12 +9,18 @@ from dataclasses import dataclass, field
 from core.deadline import Deadline
 from core.errors import DeadlineError, StageError, TrawlError
 from core.filtering.operators import matches
-from core.plan.compile import CompiledPlan, CompiledStage, render_query_filter
+from core.plan.compile import (
+    CompiledPlan,
+    CompiledStage,
+    inputs_among,
+    render_query_filter,
+)
 from core.runtime.context import QueryRun, StageRun, prepare_search, submit_search
 from core.runtime.environment import Environment
 from core.runtime.inputs import prepare_inputs
 from core.runtime.searching import PreparedSearch
 from core.stage import Evidence, Row, Rows, SearchRequest, StageParams, StageReport
+from core.templates import compile_tree
 from core.types import JsonObject, JsonValue, ReadOnlyObject
 
 # A retriever that a stage runs may run another one, this deep.
@@ -44,6 +50,19 @@ class StageOutcome:
     report: StageReport
     error: str | None = None
 
+    @property
+    def incomplete(self) -> list[JsonObject]:
+        """Why documents may be missing: what the stage said, its caps, a search not proven."""
+        entries = list(self.report.incomplete)
+        for limit in self.report.limits:
+            message = f"{limit['name']} was limited to {limit['applied']}"
+            entries.append({"code": "capped", "message": message})
+        evidence = self.report.evidence
+        if evidence is not None and not evidence.exact:
+            message = "the search is not proven to have found the nearest"
+            entries.append({"code": "approximate", "message": message})
+        return [{**entry, "stage": self.name} for entry in entries]
+
 
 @dataclass(slots=True)
 class PipelineResult:
@@ -69,6 +88,7 @@ class PreparedQuery:
 
     run: QueryRun
     plan: CompiledPlan
+    inputs_read: frozenset[str]  # by the plan's templates and the query's own filter's
     first_params: StageParams | None = None
 
 
@@ -96,7 +116,8 @@ def prepare_query(
         deadline=deadline,
         depth=depth,
     )
-    return PreparedQuery(query, plan)
+    own = () if query.filter is None else compile_tree({"filters": filters}).names
+    return PreparedQuery(query, plan, plan.inputs_read | inputs_among(own))
 
 
 def begin_leading_searches(queries: Sequence[PreparedQuery], *, most: int) -> None:
@@ -259,7 +280,7 @@ async def _run_nested(
     except StageFailure as failure:
         raise failure.error from failure
     for outcome in nested.stages:
-        context.report.incomplete.extend(outcome.report.incomplete)
+        context.report.incomplete.extend(outcome.incomplete)
         context.report.warnings.extend(outcome.report.warnings)
     return await context.hydrate(nested.rows)
 

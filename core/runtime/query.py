@@ -100,7 +100,7 @@ async def _run(call: Call, prepared: PreparedQuery, page: Page, asked: int) -> J
         ran = await run_pipeline(prepared)
         rows, about = page(ran.rows)
         documents = await _present(call, rows)
-    unused = sorted(set(prepared.run.inputs) - call.plan.inputs_read)
+    unused = sorted(set(prepared.run.inputs) - prepared.inputs_read)
     warnings = [f"input {name!r} is used by no stage" for name in unused]
     result = completed_result(
         ran, documents, asked=asked, snapshots=call.snapshots, warnings=warnings

@@ -20,7 +20,7 @@ from core.models.execution import BatchRequest
 from core.models.namespaces import Namespace
 from core.ports.blobs import Blobs
 from core.runtime.pipeline import prepare_query
-from core.stage import Row, Rows, StageContext
+from core.stage import Row, Rows, SearchAnswer, StageContext
 from core.storage.collections import CollectionStore
 from core.types import JsonObject
 from tests.core.service import (
@@ -351,3 +351,41 @@ def test_vectors_that_cannot_be_compared_are_not_ranked_together(
     label = f"{other}-apart"
     make_retriever(app, several, [one_by_one], label, collection_identifiers=[other, "alike"])
     assert run_batch(app, several, label, [vector_query(0)])["results"][0]["total"] == 2
+
+
+def test_an_input_that_only_the_querys_filter_reads_is_not_called_unused(
+    app: App, shop: Namespace
+) -> None:
+    query = vector_query(0, filters={"field": "brand", "operator": "eq", "value": "{{INPUT.b}}"})
+    query["inputs"] |= {"b": "acme", "c": 1}
+    (result,) = run_batch(app, shop, "nearest", [query])["results"]
+    assert [text for text in result["warnings"] if "used by no stage" in text] == [
+        "input 'c' is used by no stage"
+    ]
+
+
+def test_what_is_not_proven_is_not_complete(
+    app: App, two_stages: Namespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    searches = app._services.searches
+    whole = searches._search
+
+    def unproven(*given: Any) -> list[SearchAnswer]:
+        return [
+            replace(answer, evidence=replace(answer.evidence, exact=False))
+            for answer in whole(*given)
+        ]
+
+    monkeypatch.setattr(searches, "_search", unproven)
+    (result,) = run_batch(app, two_stages, "nearest", [vector_query(0)])["results"]
+    assert result["complete"] is False
+    assert [why["code"] for why in result["incomplete"]] == ["approximate"]
+    enrich = stage(
+        "document_enrich", retriever_id="nearest", retriever_inputs={"v": "{{INPUT.v}}"},
+        output_field="inner",
+    )  # fmt: skip  # one call
+    scan = stage("attribute_filter", field="price", operator="gte", value=0)
+    make_retriever(app, two_stages, [scan, stage("limit", limit=1), enrich], "outer")
+    (outer,) = run_batch(app, two_stages, "outer", [vector_query(0)])["results"]
+    assert outer["status"] == "completed", outer["error"]
+    assert {"approximate"} == {why["code"] for why in outer["incomplete"]}
