@@ -6,18 +6,19 @@ only REST has (usage plans, request models). It does not stream and ends every c
 
 import json
 
-from aws_cdk import Duration, RemovalPolicy
+from aws_cdk import Duration
 from aws_cdk import aws_apigatewayv2 as gateway
 from aws_cdk import aws_apigatewayv2_integrations as integrations
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
-from aws_cdk import aws_logs as logs
+from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
 from core.settings import variables
-from infra.bundling import ROOT, build_bundle
+from infra.bundling import requirements
 from infra.data import Data
-from infra.settings import LOG_RETENTION, InfraSettings
+from infra.functions import ONE_THREAD, make_code, make_log_group, make_role, runtime_of
+from infra.settings import InfraSettings
 
 # The gateway gives up at 30 s, so that the function must have answered before.
 TIMEOUT_S = 29
@@ -44,13 +45,25 @@ class Api(Construct):
     """The `api` function with a role of its own, behind an HTTP API with throttling and logs."""
 
     def __init__(
-        self, scope: Construct, construct_id: str, *, settings: InfraSettings, data: Data
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        settings: InfraSettings,
+        data: Data,
+        media: lambda_.IFunction,
     ) -> None:
         super().__init__(scope, construct_id)
         self._settings = settings
         self._data = data
-        self.log_group = self._make_log_group("FunctionLogs")
-        self.role = self._make_role()
+        self._media = media
+        self.log_group = make_log_group(self, "FunctionLogs", settings)
+        self.role = make_role(
+            self,
+            self.log_group,
+            self._permissions(),
+            description="Trawl api function: its own log group, table, buckets and media function",
+        )
         self.function = self._make_function()
         self.http_api = self._make_gateway()
 
@@ -59,35 +72,22 @@ class Api(Construct):
         """Where clients send requests: the `base_url` of an SDK."""
         return f"{self.http_api.api_endpoint}/v1"
 
-    def _make_log_group(self, name: str) -> logs.LogGroup:
-        return logs.LogGroup(
-            self,
-            name,
-            retention=logs.RetentionDays[LOG_RETENTION[self._settings.log_days]],
-            removal_policy=RemovalPolicy.DESTROY,
-        )
-
-    def _make_role(self) -> iam.Role:
-        role = iam.Role(
-            self,
-            "Role",
-            assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"),
-            description="Trawl api function: its own log group, table and buckets",
-        )
-        for statement in self._permissions():
-            role.add_to_policy(statement)
-        return role
+    @property
+    def read_buckets(self) -> tuple[str, ...]:
+        """Buckets of the owner's that this function may read."""
+        return self._settings.bucket_names
 
     def _permissions(self) -> list[iam.PolicyStatement]:
         """List each call the adapters make. CDK's `grant_*` give more, by wildcard actions."""
         data = self._data
-        buckets = [data.assets, data.index, data.results]
+        buckets: list[s3.IBucket] = [data.assets, data.index, data.results]
+        # A namespace may register any bucket's name; S3 answers only for those that the
+        # deployment's owner has listed, as both our reads and our presigned URLs use this role.
+        readable = [
+            s3.Bucket.from_bucket_name(self, f"Read{number}", name)
+            for number, name in enumerate(self._settings.bucket_names)
+        ]
         return [
-            iam.PolicyStatement(
-                actions=["logs:CreateLogStream", "logs:PutLogEvents"],
-                # ARN of the group, then `:*`: its streams, whose names Lambda chooses.
-                resources=[self.log_group.log_group_arn],
-            ),
             # Lambda's own tracing, without its SDK in the process. X-Ray has no resources: `*`.
             iam.PolicyStatement(
                 actions=["xray:PutTelemetryRecords", "xray:PutTraceSegments"], resources=["*"]
@@ -103,7 +103,12 @@ class Api(Construct):
             ),
             # Without ListBucket, S3 answers 403 instead of 404 for an object that is not there.
             iam.PolicyStatement(
-                actions=["s3:ListBucket"], resources=[bucket.bucket_arn for bucket in buckets]
+                actions=["s3:ListBucket"],
+                resources=[bucket.bucket_arn for bucket in (*buckets, *readable)],
+            ),
+            # This one function, unversioned: files go in, features come out.
+            iam.PolicyStatement(
+                actions=["lambda:InvokeFunction"], resources=[self._media.function_arn]
             ),
             # `/*`: the objects of our own buckets, whose keys are made at run time.
             iam.PolicyStatement(
@@ -112,7 +117,8 @@ class Api(Construct):
             ),
             # References belong to their owner: read and presigned, never written or deleted.
             iam.PolicyStatement(
-                actions=["s3:GetObject"], resources=[data.assets.arn_for_objects("*")]
+                actions=["s3:GetObject"],
+                resources=[bucket.arn_for_objects("*") for bucket in (data.assets, *readable)],
             ),
         ]
 
@@ -121,10 +127,10 @@ class Api(Construct):
         return lambda_.Function(
             self,
             "Function",
-            runtime=lambda_.Runtime(f"python{settings.python}", lambda_.RuntimeFamily.PYTHON),
+            runtime=runtime_of(settings),
             architecture=lambda_.Architecture.X86_64,
             handler="handlers.api.handler",
-            code=self._code(),
+            code=make_code(settings, requirements(("text",))),
             memory_size=settings.memory_mb,
             timeout=Duration.seconds(TIMEOUT_S),
             tracing=lambda_.Tracing.ACTIVE,
@@ -136,21 +142,15 @@ class Api(Construct):
                     assets_bucket=data.assets.bucket_name,
                     index_bucket=data.index.bucket_name,
                     results_bucket=data.results.bucket_name,
+                    media_function=self._media.function_name,
                     cache_mb=max(1, int(settings.memory_mb * CACHE_SHARE)),
                 ),
-                # Searches bring their own threads, and numpy reads this before we could set it.
-                "OPENBLAS_NUM_THREADS": "1",
+                **ONE_THREAD,
                 "POWERTOOLS_SERVICE_NAME": "trawl-api",
                 "POWERTOOLS_METRICS_NAMESPACE": "Trawl",
                 "POWERTOOLS_LOG_LEVEL": "INFO",
             },
         )
-
-    def _code(self) -> lambda_.Code:
-        if self._settings.bundle:
-            folder = build_bundle(self._settings.python, extras=("text",))
-            return lambda_.Code.from_asset(str(folder))
-        return lambda_.Code.from_asset(str(ROOT / "handlers"), exclude=["__pycache__", "**/*.pyc"])
 
     def _make_gateway(self) -> gateway.HttpApi:
         # One catch-all route: the routes stand in `handlers`, once.
@@ -173,7 +173,7 @@ class Api(Construct):
                 throttling_burst_limit=self._settings.burst,
             ),
             access_log_settings=gateway.CfnStage.AccessLogSettingsProperty(
-                destination_arn=self._make_log_group("AccessLogs").log_group_arn,
+                destination_arn=make_log_group(self, "AccessLogs", self._settings).log_group_arn,
                 format=json.dumps(_ACCESS_LOG),
             ),
         )

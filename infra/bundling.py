@@ -6,12 +6,13 @@ its libraries can be tested without synthesizing, and again for every other outp
 """
 
 import hashlib
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
 import tomllib
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -28,13 +29,12 @@ class BundleError(Exception):
     """pip could not collect the wheels; the message ends with what it said."""
 
 
-def build_bundle(python: str, extras: Sequence[str] = ()) -> Path:
+def build_bundle(python: str, wanted: Sequence[str]) -> Path:
     """Return a folder with our sources and their libraries for x86_64 Lambda, built if new.
 
-    `python` is the runtime's version ("3.13"); `extras` are the project's own. Needs a package
-    index only when there is no folder of this content yet. Raises `BundleError`.
+    `python` is the runtime's version ("3.13"); `wanted` are requirements. Needs a package index
+    only when there is no folder of this content yet. Raises `BundleError`.
     """
-    wanted = requirements(extras)
     target = BUILD / _digest(python, wanted)
     if target.exists():
         return target
@@ -49,13 +49,25 @@ def build_bundle(python: str, extras: Sequence[str] = ()) -> Path:
     return target
 
 
-def requirements(extras: Iterable[str] = ()) -> tuple[str, ...]:
-    """Return the project's own requirements with these extras, less what the runtime brings."""
+def requirements(
+    extras: Iterable[str] = (), *, only: Collection[str] | None = None
+) -> tuple[str, ...]:
+    """Return the project's own requirements with these extras, less what the runtime brings.
+
+    `only` names those of them that are taken; one that the project does not have is a `KeyError`.
+    """
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     wanted = list(project["dependencies"])
     for extra in extras:
         wanted += project["optional-dependencies"][extra]
-    return tuple(line for line in wanted if not line.startswith(_IN_RUNTIME))
+    found = {_name_of(line): line for line in wanted}
+    if only is not None:
+        return tuple(found[name] for name in only)
+    return tuple(line for name, line in found.items() if name not in _IN_RUNTIME)
+
+
+def _name_of(requirement: str) -> str:
+    return re.split(r"[^A-Za-z0-9._-]", requirement, maxsplit=1)[0]
 
 
 def _copy_sources(folder: Path) -> None:

@@ -6,6 +6,7 @@ from constructs import Construct, IConstruct
 
 from infra.api import Api
 from infra.data import Data
+from infra.media import Media
 
 _BUCKET = {
     "AwsSolutions::AwsSolutions-S1": (
@@ -24,7 +25,15 @@ _FUNCTION = {
         "names another."
     ),
     "Serverless::Serverless-LambdaDLQ": (
-        "Only invoked synchronously, by the gateway: a failure is the caller's answer."
+        "Only invoked synchronously: a failure is the caller's answer."
+    ),
+}
+
+_MEDIA = {
+    **_FUNCTION,
+    "Serverless::Serverless-LambdaTracing": (
+        "Tracing needs rights on X-Ray, and this function has none but to write its logs; the "
+        "API's own trace shows how long each call of it took."
     ),
 }
 
@@ -42,14 +51,17 @@ _TRACING = {
 }
 
 
-def acknowledge_exceptions(data: Data, api: Api) -> None:
+def acknowledge_exceptions(data: Data, api: Api, media: Media) -> None:
     """Tell cdk-nag which findings are meant, so that only new ones fail the template tests."""
     buckets = (data.assets, data.index, data.results)
     for bucket in buckets:
         _acknowledge(bucket, _BUCKET)
     _acknowledge(api.function, _FUNCTION)
+    _acknowledge(media.function, _MEDIA)
     _acknowledge(api.http_api, _ROUTE)
-    _acknowledge(api.role, {**_TRACING, **dict(_objects_of(bucket) for bucket in buckets)})
+    readable = dict(_objects_of_name(name) for name in api.read_buckets)
+    objects = dict(_objects_of(bucket) for bucket in buckets)
+    _acknowledge(api.role, {**_TRACING, **objects, **readable})
 
 
 def _objects_of(bucket: s3.Bucket) -> tuple[str, str]:
@@ -61,6 +73,14 @@ def _objects_of(bucket: s3.Bucket) -> tuple[str, str]:
     return (
         f"AwsSolutions::AwsSolutions-IAM5[Resource::<{name}.Arn>/*]",
         "The objects of this one bucket, whose keys are made at run time.",
+    )
+
+
+def _objects_of_name(name: str) -> tuple[str, str]:
+    """Return the finding on the `/*` of a bucket that the owner has named, and why it is meant."""
+    return (
+        f"AwsSolutions::AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:s3:::{name}/*]",
+        "The objects of a bucket that context `read_buckets` names, to be read only.",
     )
 
 

@@ -4,6 +4,8 @@ import re
 from dataclasses import dataclass, fields
 from typing import Any, Protocol
 
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+
 
 class ContextError(Exception):
     """A context value is wrong; the message names it and says what is wanted."""
@@ -27,6 +29,12 @@ class InfraSettings:
     python: str = "3.13"
     # Also the CPU: Lambda gives one vCPU per 1,769 MB.
     memory_mb: int = 3538
+    # The media function's: 1.5 GB decodes 100 megapixels with transparency.
+    media_memory_mb: int = 2048
+    # How many files may be read at once, set aside from the account's own limit; 0 sets none.
+    media_concurrency: int = 0
+    # Buckets of the owner's, comma-separated, that namespaces may register: the API may read them.
+    read_buckets: str = ""
     log_days: int = 30
     # How long spilled answers stay in the results bucket.
     results_days: int = 7
@@ -35,6 +43,8 @@ class InfraSettings:
     # Requests per second that the API lets through, and its burst.
     rate: int = 50
     burst: int = 100
+    # The Python whose wheels are bundled, if not the runtime's: an emulator runs its own.
+    wheels: str = ""
     # False leaves third-party libraries out of the zip: synthesizes in seconds, cannot run.
     bundle: bool = True
 
@@ -51,6 +61,11 @@ class InfraSettings:
         settings._check()
         return settings
 
+    @property
+    def bucket_names(self) -> tuple[str, ...]:
+        """The names in `read_buckets`."""
+        return tuple(name.strip() for name in self.read_buckets.split(",") if name.strip())
+
     def _check(self) -> None:
         """Refuse what CloudFormation would refuse half way through a deploy."""
         wanted = {
@@ -63,6 +78,16 @@ class InfraSettings:
                 "a Lambda Python runtime from 3.12",
             ),
             "memory_mb": (128 <= self.memory_mb <= 10_240, "128 to 10240"),
+            "media_memory_mb": (128 <= self.media_memory_mb <= 10_240, "128 to 10240"),
+            "media_concurrency": (0 <= self.media_concurrency <= 100_000, "0 to 100000"),
+            "read_buckets": (
+                all(_BUCKET.fullmatch(name) for name in self.bucket_names),
+                "names of buckets, with commas between them",
+            ),
+            "wheels": (
+                re.fullmatch(r"(3\.1[1-9])?", self.wheels) is not None,
+                "a Python version from 3.11",
+            ),
             "log_days": (self.log_days in LOG_RETENTION, f"one of {list(LOG_RETENTION)}"),
             "results_days": (1 <= self.results_days <= 365, "1 to 365"),
             "rate": (1 <= self.rate <= 10_000, "1 to 10000"),

@@ -6,6 +6,7 @@ from constructs import Construct
 from infra.api import Api
 from infra.data import Data
 from infra.exceptions import acknowledge_exceptions
+from infra.media import Media
 from infra.settings import InfraSettings
 
 
@@ -17,11 +18,12 @@ class TrawlStack(Stack):
             scope, construct_id, description="Trawl: one stored search pipeline, many queries"
         )
         self.data = Data(self, "Data", settings=settings)
-        self.api = Api(self, "Api", settings=settings, data=self.data)
+        self.media = Media(self, "Media", settings=settings)
+        self.api = Api(self, "Api", settings=settings, data=self.data, media=self.media.function)
         Tags.of(self).add("app", "trawl")
         Tags.of(self).add("stage", settings.stage)
         self._make_outputs()
-        acknowledge_exceptions(self.data, self.api)
+        acknowledge_exceptions(self.data, self.api, self.media)
 
     def _make_outputs(self) -> None:
         outputs = {
@@ -30,6 +32,7 @@ class TrawlStack(Stack):
             "AssetsBucketName": self.data.assets.bucket_name,
             "IndexBucketName": self.data.index.bucket_name,
             "ResultsBucketName": self.data.results.bucket_name,
+            "MediaFunctionName": self.media.function.function_name,
         }
         for name, value in outputs.items():
             CfnOutput(self, name, value=value)

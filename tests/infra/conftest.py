@@ -25,7 +25,8 @@ def template_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from infra.app import make_app
 
     folder = tmp_path_factory.mktemp("cdk")
-    app = make_app({"bundle": "false", "stage": "test"}, outdir=str(folder))
+    context = {"bundle": "false", "stage": "test", "read_buckets": "an-owners-bucket"}
+    app = make_app(context, outdir=str(folder))
     cdk.Validations.of(app).add_plugins(AwsSolutionsChecks(app), ServerlessChecks(app))
     try:
         app.synth()
@@ -46,6 +47,15 @@ def template(template_file: Path) -> dict[str, Any]:
 def resources(template: dict[str, Any]) -> Resources:
     """The template's resources, by logical id."""
     found: Resources = template["Resources"]
+    return found
+
+
+def function_of(resources: Resources, handler: str) -> dict[str, Any]:
+    """Return the properties of the one function that runs this handler."""
+    functions: list[dict[str, Any]] = [
+        f["Properties"] for f in of_type(resources, "AWS::Lambda::Function")
+    ]
+    [found] = [f for f in functions if f["Handler"] == handler]
     return found
 
 

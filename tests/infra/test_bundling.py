@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from infra import bundling
 
 
@@ -14,6 +16,13 @@ def test_the_runtimes_own_libraries_stay_out() -> None:
 def test_an_extra_is_added() -> None:
     added = set(bundling.requirements(["media"])) - set(bundling.requirements())
     assert [name for name in added if name.startswith("Pillow")]
+
+
+def test_the_media_functions_zip_decodes_and_nothing_else() -> None:
+    wanted = bundling.requirements(["media"], only=["numpy", "Pillow"])
+    assert [line.partition(">")[0] for line in wanted] == ["numpy", "Pillow"]
+    with pytest.raises(KeyError):
+        bundling.requirements(only=["Pillow"])
 
 
 def test_nothing_of_a_laptop_is_bundled() -> None:

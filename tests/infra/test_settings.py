@@ -34,6 +34,11 @@ def test_cdk_jsons_values_are_read_too() -> None:
     assert InfraSettings.from_context(context) == InfraSettings(memory_mb=1769, retain=False)
 
 
+def test_buckets_are_read_by_name() -> None:
+    assert InfraSettings(read_buckets="one-a, two.b").bucket_names == ("one-a", "two.b")
+    assert InfraSettings().bucket_names == ()
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
@@ -47,6 +52,11 @@ def test_cdk_jsons_values_are_read_too() -> None:
         ("retain", "maybe"),
         ("rate", "-1"),
         ("burst", "0"),
+        ("media_memory_mb", "64"),
+        ("media_concurrency", "-1"),
+        ("read_buckets", "good-bucket, Bad_Bucket"),
+        ("read_buckets", "*"),
+        ("wheels", "2.7"),
     ],
 )
 def test_a_bad_value_is_named(name: str, value: str) -> None:

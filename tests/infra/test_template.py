@@ -9,11 +9,13 @@ from typing import Any
 
 from core.settings import Settings
 from tests.imports import loaded_by
-from tests.infra.conftest import Resources, of_type
+from tests.infra.conftest import Resources, function_of, of_type
 
 BUCKETS = "AWS::S3::Bucket"
 TABLE = "AWS::DynamoDB::Table"
 FUNCTION = "AWS::Lambda::Function"
+API = "handlers.api.handler"
+MEDIA = "handlers.media.handler"
 
 # Actions that IAM can only allow on every resource.
 WITHOUT_RESOURCE = {"xray:PutTelemetryRecords", "xray:PutTraceSegments"}
@@ -85,12 +87,12 @@ def test_the_table_recovers_expires_and_is_kept(resources: Resources) -> None:
 
 
 def test_the_function_ends_before_the_gateway_gives_up(resources: Resources) -> None:
-    (function,) = of_type(resources, FUNCTION)
-    properties = function["Properties"]
-    assert properties["Timeout"] == 29
-    assert properties["Handler"] == "handlers.api.handler"
-    assert properties["Runtime"] == "python3.13"
-    assert properties["Architectures"] == ["x86_64"]
+    assert function_of(resources, API)["Timeout"] == 29
+    # What waits for it must be told in time.
+    assert function_of(resources, MEDIA)["Timeout"] < 29
+    for function in of_type(resources, FUNCTION):
+        assert function["Properties"]["Runtime"] == "python3.13"
+        assert function["Properties"]["Architectures"] == ["x86_64"]
     for integration in of_type(resources, "AWS::ApiGatewayV2::Integration"):
         assert integration["Properties"].get("TimeoutInMillis", 30_000) > 29_000
         assert integration["Properties"]["PayloadFormatVersion"] == "2.0"
@@ -103,15 +105,22 @@ def test_the_handler_that_is_deployed_exists(resources: Resources) -> None:
 
 
 def test_the_function_reads_what_the_stack_sets(resources: Resources) -> None:
-    (function,) = of_type(resources, FUNCTION)
-    environment = function["Properties"]["Environment"]["Variables"]
-    assert environment["OPENBLAS_NUM_THREADS"] == "1"
+    function = function_of(resources, API)
+    environment = function["Environment"]["Variables"]
     read = {name: json.dumps(value) for name, value in environment.items()}
     read["TRAWL_CACHE_MB"] = environment["TRAWL_CACHE_MB"]
     settings = Settings.from_environment(read)
     assert "Table" in str(settings.table)
     assert "Results" in str(settings.results_bucket)
-    assert settings.cache_mb * 2 <= function["Properties"]["MemorySize"]
+    assert settings.cache_mb * 2 <= function["MemorySize"]
+    media = json.loads(str(settings.media_function))
+    assert resources[media["Ref"]]["Properties"]["Handler"] == MEDIA
+
+
+def test_every_function_runs_one_thread_of_numpys_own(resources: Resources) -> None:
+    for function in of_type(resources, FUNCTION):
+        environment = function["Properties"]["Environment"]["Variables"]
+        assert environment["OPENBLAS_NUM_THREADS"] == environment["OMP_NUM_THREADS"] == "1"
 
 
 def test_no_secret_stands_in_the_environment(template: dict[str, Any]) -> None:
@@ -138,9 +147,43 @@ def test_wildcards_in_resources_are_objects_of_our_own_buckets(resources: Resour
             text = json.dumps(resource)
             if "*" not in text or resource == "*":
                 continue
-            head, tail = resource["Fn::Join"][1]
+            head, tail = resource["Fn::Join"][1][0], resource["Fn::Join"][1][-1]
+            if tail == ":s3:::an-owners-bucket/*":
+                assert statement["Action"] == "s3:GetObject"
+                continue
             assert tail == "/*"
             assert resources[head["Fn::GetAtt"][0]]["Type"] == BUCKETS
+
+
+def test_the_media_function_may_write_its_logs_and_nothing_else(resources: Resources) -> None:
+    function = function_of(resources, MEDIA)
+    role = function["Role"]["Fn::GetAtt"][0]
+    policies = [
+        policy["Properties"]
+        for policy in of_type(resources, "AWS::IAM::Policy")
+        if {"Ref": role} in policy["Properties"]["Roles"]
+    ]
+    [statement] = [s for policy in policies for s in policy["PolicyDocument"]["Statement"]]
+    assert statement["Action"] == ["logs:CreateLogStream", "logs:PutLogEvents"]
+    logs = function["LoggingConfig"]["LogGroup"]["Ref"]
+    assert statement["Resource"] == {"Fn::GetAtt": [logs, "Arn"]}
+    assert "Policies" not in resources[role]["Properties"]
+    assert not [name for name in function["Environment"]["Variables"] if "TRAWL" in name]
+    assert "TracingConfig" not in function
+    assert "ReservedConcurrentExecutions" not in function
+
+
+def test_the_api_may_invoke_the_media_function_alone(resources: Resources) -> None:
+    [invoking] = [s for s in statements(resources) if "lambda:" in json.dumps(s["Action"])]
+    assert invoking["Action"] == "lambda:InvokeFunction"
+    invoked = resources[invoking["Resource"]["Fn::GetAtt"][0]]
+    assert invoked["Properties"]["Handler"] == MEDIA
+
+
+def test_only_buckets_that_the_owner_names_are_read_beside_ours(resources: Resources) -> None:
+    reading = [s for s in statements(resources) if "an-owners-bucket" in json.dumps(s)]
+    actions = sorted(action for s in reading for action in as_list(s["Action"]))
+    assert actions == ["s3:GetObject", "s3:ListBucket"]
 
 
 def test_references_are_never_written_by_the_api(resources: Resources) -> None:
@@ -209,15 +252,16 @@ def test_cfn_lint_is_clean(template_file: Path) -> None:
     assert done.returncode == 0
 
 
-def test_a_deployment_that_retains_nothing_says_so_everywhere(
-    template_file: Path, tmp_path: Path
-) -> None:
+def test_a_deployment_is_what_its_context_says(template_file: Path, tmp_path: Path) -> None:
     from infra.app import make_app
 
-    make_app({"bundle": "false", "retain": "false"}, outdir=str(tmp_path)).synth()
+    context = {"bundle": "false", "retain": "false", "media_concurrency": "7"}
+    make_app(context, outdir=str(tmp_path)).synth()
     template = json.loads((tmp_path / "trawl-dev.template.json").read_text())
     for resource in of_type(template["Resources"], BUCKETS):
         assert resource["DeletionPolicy"] == "Delete"
     (table,) = of_type(template["Resources"], TABLE)
     assert table["DeletionPolicy"] == "Delete"
     assert not table["Properties"].get("DeletionProtectionEnabled")
+    media = function_of(template["Resources"], MEDIA)
+    assert media["ReservedConcurrentExecutions"] == 7

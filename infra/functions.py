@@ -1,0 +1,62 @@
+"""What every function of the stack has alike: its runtime, its zip, its log group, its role."""
+
+from collections.abc import Sequence
+
+from aws_cdk import RemovalPolicy
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_logs as logs
+from constructs import Construct
+
+from infra.bundling import ROOT, build_bundle
+from infra.settings import LOG_RETENTION, InfraSettings
+
+# Searches and decoders bring their own threads; these are read before we could set anything.
+ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+
+
+def make_log_group(scope: Construct, name: str, settings: InfraSettings) -> logs.LogGroup:
+    """Return a log group that keeps as many days as the settings say, and goes with the stack."""
+    return logs.LogGroup(
+        scope,
+        name,
+        retention=logs.RetentionDays[LOG_RETENTION[settings.log_days]],
+        removal_policy=RemovalPolicy.DESTROY,
+    )
+
+
+def make_role(
+    scope: Construct,
+    log_group: logs.LogGroup,
+    statements: Sequence[iam.PolicyStatement],
+    *,
+    description: str,
+) -> iam.Role:
+    """Return a role of one function: it may write its own logs, and what the statements say."""
+    role = iam.Role(
+        scope,
+        "Role",
+        assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"),
+        description=description,
+    )
+    write_logs = iam.PolicyStatement(
+        actions=["logs:CreateLogStream", "logs:PutLogEvents"],
+        # ARN of the group, then `:*`: its streams, whose names Lambda chooses.
+        resources=[log_group.log_group_arn],
+    )
+    for statement in (write_logs, *statements):
+        role.add_to_policy(statement)
+    return role
+
+
+def runtime_of(settings: InfraSettings) -> lambda_.Runtime:
+    """Return the Lambda runtime that the settings name."""
+    return lambda_.Runtime(f"python{settings.python}", lambda_.RuntimeFamily.PYTHON)
+
+
+def make_code(settings: InfraSettings, wanted: Sequence[str]) -> lambda_.Code:
+    """Return the zip of our sources with these requirements; without them unless `bundle`."""
+    if settings.bundle:
+        folder = build_bundle(settings.wheels or settings.python, wanted)
+        return lambda_.Code.from_asset(str(folder))
+    return lambda_.Code.from_asset(str(ROOT / "handlers"), exclude=["__pycache__", "**/*.pyc"])
