@@ -15,7 +15,7 @@ import orjson
 
 from core.deadline import Deadline
 from core.delivery import Presigner, ReadableBuckets, fail_largest, spill_documents
-from core.errors import DeadlineError, TrawlError, UnavailableError
+from core.errors import DeadlineError, NotFoundError, TrawlError, UnavailableError
 from core.ids import new_id
 from core.models.execution import (
     AdhocRequest,
@@ -31,7 +31,7 @@ from core.models.retriever import Retriever
 from core.plan.cache import Level
 from core.plan.compile import CompiledPlan
 from core.plan.explain import summarize_optimization
-from core.planner import Planner
+from core.planner import Planner, collection_is_gone
 from core.ports.blobs import Blobs, BlobStores
 from core.runtime.answers import batch_answer, failed_result, reference_answer
 from core.runtime.batch import run_bounded
@@ -171,7 +171,10 @@ class Engine:
         def plan_and_pin() -> tuple[CompiledPlan, Level, float]:
             plan, level = load(optimized=request.settings.optimize)
             plan_ms = (time.perf_counter() - started) * 1000
-            environment.pin(plan.plan.collection_ids)
+            try:
+                environment.pin(plan.plan.collection_ids)
+            except NotFoundError as error:
+                raise collection_is_gone(error) from None
             return plan, level, plan_ms
 
         try:
@@ -205,6 +208,7 @@ class Engine:
         if answered.error is not None and _is_raised(answered.error):
             raise answered.error
         result = answered.result
+        result["warnings"] += _ignored_sizes(request, _page_size(asked))
         (result,) = await self._spill(call, [result], result["execution_id"])
         about = {"pagination": None, **self._about(call)}
         if request.explain:
@@ -330,6 +334,16 @@ def _pagination(request: ExecuteRequest, plan: CompiledPlan) -> Pagination:
     sizes = [size for size in declared if isinstance(size, int)]
     size = request.limit or request.settings.limit or (sizes[-1] if sizes else DEFAULT_LIMIT)
     return CursorPagination(limit=min(size, 500))
+
+
+def _ignored_sizes(request: ExecuteRequest, size: int) -> list[str]:
+    """Return a warning for each other place that asked for another number of documents."""
+    asked = {"limit": request.limit, "settings.limit": request.settings.limit}
+    return [
+        f"{name} {other} is not used: the page asked for has {size}"
+        for name, other in asked.items()
+        if other not in (None, size)
+    ]
 
 
 def _stop_times(settings: Settings, deadline: Deadline) -> tuple[Deadline, Deadline]:

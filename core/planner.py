@@ -3,7 +3,7 @@
 import time
 from typing import Protocol
 
-from core.errors import InvalidRequestError, Problem
+from core.errors import InvalidRequestError, NotFoundError, Problem
 from core.models.base import parse_model
 from core.models.execution import AdhocRequest
 from core.models.features import index_name
@@ -48,8 +48,9 @@ class Planner:
     ) -> tuple[CompiledPlan, Level]:
         """Return a stored retriever's plan and where it was found.
 
-        Raises `NotFoundError`, and `InvalidRequestError` if the retriever's collections changed
-        so that it cannot run any more.
+        Raises `NotFoundError`, also for a collection of the retriever that was deleted since, and
+        `InvalidRequestError` if a plan has to be built and the collections changed so that it
+        cannot run any more.
         """
         retriever = self._retrievers.find(namespace.namespace_id, reference)
         key = PlanKey(
@@ -122,7 +123,10 @@ class Planner:
         known: set[str] = set()
         open_ended = False
         for collection_id in collection_ids:
-            manifest = self._store.describe(namespace_id, collection_id)
+            try:
+                manifest = self._store.describe(namespace_id, collection_id)
+            except NotFoundError as error:
+                raise collection_is_gone(error) from None
             known.update(manifest.specs)
             open_ended = open_ended or not manifest.declared
 
@@ -135,3 +139,8 @@ class Planner:
             raise InvalidRequestError(message, [problem])
 
         return check
+
+
+def collection_is_gone(error: NotFoundError) -> NotFoundError:
+    """Return the error that says whose collection is missing: not one that the caller named."""
+    return NotFoundError("collection of this retriever", error.details["id"])

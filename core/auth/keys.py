@@ -34,6 +34,9 @@ _PARTITION: Final = "keys"
 # Compared against when there is no such id, so that both take the same time.
 _NO_HASH: Final = hashlib.sha256(b"").hexdigest()
 
+# A day before or after these there is still a date in UTC.
+_YEARS: Final = (2, 9998)
+
 CACHE_SECONDS: Final = 30.0  # how long a revoked key may live on in another process
 CACHE_SIZE: Final = 1024
 
@@ -137,6 +140,8 @@ class Keys:
 
     def find(self, name_or_id: str, *, user: str | None = None) -> ApiKey:
         """Return a key by its id, or by its name among the user's; `NotFoundError`."""
+        if not _NAME.fullmatch(name_or_id) or (user is not None and not _USER.fullmatch(user)):
+            raise NotFoundError("api key", name_or_id)
         record = self._records.get(_PARTITION, _id_key(name_or_id))
         if record is None and user is not None:
             claim = self._records.get(_PARTITION, _name_key(user, name_or_id))
@@ -218,6 +223,8 @@ def _check_new(
         problems.append(Problem("namespaces", "name at least one namespace, or * alone"))
     if expires_at is not None and expires_at.tzinfo is None:
         problems.append(Problem("expires_at", "give a time zone, e.g. a Z at the end"))
+    elif expires_at is not None and not _YEARS[0] <= expires_at.year <= _YEARS[1]:
+        problems.append(Problem("expires_at", "a year between {} and {}".format(*_YEARS)))
     if problems:
         raise InvalidRequestError(f"{problems[0].path}: {problems[0].message}", problems)
 

@@ -15,6 +15,7 @@ from core.ports.records import ABSENT, Delete, Put, Record, Records
 from core.types import JsonObject
 
 _BAD_NAME: Final = re.compile(r"[\x00-\x1f\x7f/]")
+_MAX_NAME: Final = 200  # characters, the most that any kind allows
 
 
 class Directory:
@@ -28,6 +29,8 @@ class Directory:
 
     def get(self, namespace_id: str, id_or_name: str) -> Record:
         """Return the record; `NotFoundError` if this namespace has none of that id or name."""
+        if len(id_or_name) > _MAX_NAME or _BAD_NAME.search(id_or_name):
+            raise NotFoundError(self._resource, id_or_name)  # no name is such, and no key may be
         partition = _partition(namespace_id)
         item_id: str | None = id_or_name
         if not self._id_like.fullmatch(id_or_name):

@@ -1,8 +1,9 @@
 """Namespaces: created, found by id or name, changed, and deleted with all that is in them."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import asdict, replace
-from typing import Any
+from typing import Any, Final
 
 from core.catalog.collections import (
     PATCH_ATTEMPTS,
@@ -34,6 +35,7 @@ from core.types import JsonObject
 
 _PARTITION = "namespaces"
 DEFAULT_COLLECTION = "default"
+_ID_OR_NAME: Final = re.compile(r"[ -~]{1,128}")
 
 AnyNamespaceCreate = NamespaceCreate | StandaloneNamespaceCreate
 
@@ -167,6 +169,8 @@ class NamespaceCatalog:
         self._records.transact(writes)
 
     def _record(self, id_or_name: str) -> Record:
+        if not _ID_OR_NAME.fullmatch(id_or_name):
+            raise NotFoundError("namespace", id_or_name)  # nor would it do as a record's key
         record = self._records.get(_PARTITION, _id_key(id_or_name))
         if record is None:
             claim = self._claim(id_or_name)

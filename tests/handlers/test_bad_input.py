@@ -203,3 +203,68 @@ def test_deleting_by_a_filter_that_says_nothing_deletes_nothing(space: Client) -
     for filters in nothings:
         refuse(space.send("DELETE", path, {"filters": filters}), 422)
     assert space.get("/v1/collections/default/documents/one").status_code == 200
+
+
+@pytest.mark.parametrize("name", ["x" * 5000, "a%00b", "%F0%9F%A6%88" * 300, "%2F", "%FF"])
+@pytest.mark.parametrize("kind", ["retrievers", "collections", "namespaces"])
+def test_a_name_that_nothing_can_have_is_not_found(space: Client, kind: str, name: str) -> None:
+    refuse(space.get(f"/v1/{kind}/{name}"), 404, "NotFoundError")
+
+
+def test_a_namespace_that_nothing_can_have_is_not_found(space: Client) -> None:
+    refuse(space.within("x" * 3000).get("/v1/collections"), 404, "NotFoundError")
+
+
+def test_no_key_has_a_name_that_none_can_have(space: Client) -> None:
+    users = "/v1/organizations/users/me%40example.com/api-keys"
+    refuse(space.send("DELETE", f"{users}/{'x' * 5000}"), 404, "NotFoundError")
+
+
+@pytest.mark.parametrize("moment", ["9999-12-31T23:59:59-12:00", "0001-01-01T00:00:00+12:00"])
+def test_a_date_that_is_none_in_utc_is_refused(space: Client, moment: str) -> None:
+    body = {"name": "far", "permissions": ["read"], "expires_at": moment}
+    response = space.post("/v1/organizations/users/me%40example.com/api-keys", body)
+    (problem,) = refuse(response, 422)
+    assert problem["path"] == "expires_at"
+
+
+def test_a_retriever_whose_collection_was_deleted_says_so_everywhere(space: Client) -> None:
+    named = {"collection_name": "doomed", "vector_configs": [{"name": "clip", "dimension": 2}]}
+    gone = space.ok("POST", "/v1/collections", named)["collection_id"]
+    body = {"retriever_name": "orphan", "stages": [stage()], "collection_ids": ["doomed"]}
+    space.ok("POST", "/v1/retrievers", body)
+    space.ok("DELETE", "/v1/collections/doomed")
+    query = {"inputs": {"vector": [1, 0]}}
+    for path, sent in [
+        ("execute", query),
+        ("execute/batch", {"queries": [query]}),
+        ("execute/explain", {}),
+        ("clone", {"retriever_name": "copy"}),
+    ]:
+        response = space.post(f"/v1/retrievers/orphan/{path}", sent)
+        refuse(response, 404, "NotFoundError")
+        message = response.json()["error"]["message"]
+        assert message == f"collection of this retriever not found: {gone}"
+    mended = space.send(
+        "PATCH", "/v1/retrievers/orphan", {"collection_identifiers": ["default"]}
+    ).json()
+    assert mended["retriever"]["version"] == 2
+    space.ok("POST", "/v1/retrievers/orphan/execute", query)
+
+
+def test_sizes_that_contradict_each_other_are_told(space: Client) -> None:
+    query = {"inputs": {"vector": [1, 0]}, "limit": 3, "settings": {"limit": 2}}
+    answer = space.ok("POST", "/v1/retrievers/nearest/execute", query)
+    assert "settings.limit 2 is not used: the page asked for has 3" in answer["warnings"]
+    paged = {**query, "pagination": {"method": "offset", "page_size": 2}}
+    answer = space.ok("POST", "/v1/retrievers/nearest/execute", paged)
+    assert [w for w in answer["warnings"] if "is not used" in w] == [
+        "limit 3 is not used: the page asked for has 2"
+    ]
+
+
+def test_head_is_a_get_without_its_body(space: Client) -> None:
+    for path in ("/v1/health", "/docs", "/v1/retrievers/nearest"):
+        response = space.send("HEAD", path)
+        assert (response.status_code, response.content) == (200, b"")
+    assert space.send("HEAD", "/v1/retrievers/absent").status_code == 404
