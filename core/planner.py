@@ -66,32 +66,14 @@ class Planner:
         self, namespace: Namespace, request: AdhocRequest, *, optimized: bool
     ) -> CompiledPlan:
         """Return the plan of stages that came with the request; it is not kept."""
-        retriever = Retriever(
-            retriever_id="",
-            namespace_id=namespace.namespace_id,
-            retriever_name="",
-            stages=tuple(request.stages),
-            collection_ids=self._resolve(namespace, request.collection_identifiers),
-            input_schema=request.input_schema,
-            budget_limits=request.budget_limits,
-        )
-        return compile_plan(self._plan(namespace, retriever, optimized=optimized))
+        return self._compile_unstored(namespace, "", request, optimized=optimized)
 
     def compile_inline(self, namespace: Namespace, config: JsonObject) -> CompiledPlan:
         """Return the plan of a `retriever_config` inside a stage."""
         request = parse_model(
             RetrieverCreate, {"retriever_name": "inline", **config}, path="retriever_config"
         )
-        retriever = Retriever(
-            retriever_id="",
-            namespace_id=namespace.namespace_id,
-            retriever_name="inline",
-            stages=tuple(request.stages),
-            collection_ids=self._resolve(namespace, request.collection_identifiers),
-            input_schema=request.input_schema,
-            budget_limits=request.budget_limits,
-        )
-        return compile_plan(self._plan(namespace, retriever, optimized=True))
+        return self._compile_unstored(namespace, "inline", request, optimized=True)
 
     def check(self, namespace: Namespace, retriever: Retriever) -> None:
         """Raise `InvalidRequestError` with everything that would keep the retriever from
@@ -105,6 +87,25 @@ class Planner:
         started = time.perf_counter()
         optimized = optimize(written)
         return explain_plans(written, optimized, (time.perf_counter() - started) * 1000)
+
+    def _compile_unstored(
+        self,
+        namespace: Namespace,
+        name: str,
+        request: AdhocRequest | RetrieverCreate,
+        *,
+        optimized: bool,
+    ) -> CompiledPlan:
+        retriever = Retriever(
+            retriever_id="",
+            namespace_id=namespace.namespace_id,
+            retriever_name=name,
+            stages=tuple(request.stages),
+            collection_ids=self._resolve(namespace, request.collection_identifiers),
+            input_schema=request.input_schema,
+            budget_limits=request.budget_limits,
+        )
+        return compile_plan(self._plan(namespace, retriever, optimized=optimized))
 
     def _plan(self, namespace: Namespace, retriever: Retriever, *, optimized: bool) -> Plan:
         plan = self._build(namespace, retriever)

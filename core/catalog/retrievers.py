@@ -67,14 +67,7 @@ class RetrieverCatalog:
                 "updated_by": by,
             }
         )
-        check(namespace, retriever)
-        self._directory.add(
-            namespace.namespace_id,
-            retriever.retriever_id,
-            retriever.retriever_name,
-            _value(retriever),
-        )
-        return retriever
+        return self._add(namespace, retriever, check)
 
     def patch(
         self,
@@ -147,19 +140,18 @@ class RetrieverCatalog:
                 "updated_by": by,
             }
         )
-        check(namespace, retriever)
-        self._directory.add(
-            namespace.namespace_id,
-            retriever.retriever_id,
-            retriever.retriever_name,
-            _value(retriever),
-        )
-        return retriever, source.retriever_id
+        return self._add(namespace, retriever, check), source.retriever_id
 
     def delete(self, namespace_id: str, id_or_name: str) -> None:
         """Remove a retriever; its name is free again."""
         record = self._directory.get(namespace_id, id_or_name)
         self._directory.remove(record, record.value["retriever_name"])
+
+    def _add(self, namespace: Namespace, retriever: Retriever, check: Check) -> Retriever:
+        check(namespace, retriever)
+        name, value = retriever.retriever_name, _value(retriever)
+        self._directory.add(namespace.namespace_id, retriever.retriever_id, name, value)
+        return retriever
 
     def _changes(
         self, namespace: Namespace, request: RetrieverPatch | RetrieverClone

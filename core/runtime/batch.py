@@ -30,7 +30,6 @@ async def run_bounded(
     *,
     concurrency: int,
     deadline: Deadline,
-    on_result: Callable[[int, R], Awaitable[None]] | None = None,
 ) -> BatchRun[R]:
     """Run `run_one(0…count-1)`, at most `concurrency` at once, until all end or `deadline`.
 
@@ -48,12 +47,9 @@ async def run_bounded(
             in_flight += 1
             peak = max(peak, in_flight)
             try:
-                result = await run_one(index)
+                results[index] = await run_one(index)
             finally:
                 in_flight -= 1
-        results[index] = result
-        if on_result is not None:
-            await on_result(index, result)
 
     tasks = [asyncio.create_task(run_gated(index)) for index in range(count)]
     try:

@@ -106,21 +106,3 @@ def test_a_defect_in_one_query_cancels_the_others_and_leaves() -> None:
     with pytest.raises(RuntimeError, match="a defect"):
         run(3, run_one)
     assert sorted(ended) == [0, 2]
-
-
-def test_results_are_told_in_the_order_of_completion() -> None:
-    told: list[int] = []
-
-    async def main() -> None:
-        async def run_one(index: int) -> int:
-            for _ in range(5 - index):
-                await asyncio.sleep(0)
-            return index
-
-        async def tell(index: int, _result: int) -> None:
-            told.append(index)
-
-        await run_bounded(5, run_one, concurrency=5, deadline=NEVER, on_result=tell)
-
-    asyncio.run(main())
-    assert told == [4, 3, 2, 1, 0]
