@@ -105,3 +105,12 @@ def test_a_path_may_be_the_name_of_a_field(tmp_path: Path) -> None:
         fast, slow = (dotted.run(by_path, optimize=on, **more) for on in (True, False))
     assert any("a.b" in d for d in slow["documents"])
     assert fast == slow
+
+
+def test_a_scan_of_several_collections_stops_at_one_limit(world: World, parsed: list[int]) -> None:
+    scan = stage("attribute_filter", field="brand", operator="exists", value=True)
+    stages = [scan, stage("limit", limit=3)]
+    more: JsonObject = {"query": 1, "collection_identifiers": ["main", "others"]}
+    answer = world.run(stages, optimize=True, **more)
+    assert len(parsed) == 3
+    assert answer == world.run(stages, optimize=False, **more)
