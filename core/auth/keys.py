@@ -168,15 +168,37 @@ class Keys:
             self._cache.pop(key.key_id, None)
         return ended
 
+    def forget_namespace(self, namespace_id: str, *, by: str | None = None) -> None:
+        """Take a namespace out of every key that names it; a key of that one alone is revoked.
+
+        Ids are chosen: who makes a namespace of a deleted one's id must not let in its old keys.
+        Raises `ConflictError` if one of them changed meanwhile; then it is to be called again.
+        """
+        for record in list(self._records_of_keys()):
+            key = _read(record)
+            if namespace_id not in key.namespaces or key.revoked_at is not None:
+                continue
+            rest = tuple(one for one in key.namespaces if one != namespace_id)
+            if not rest:
+                self.revoke(key, by=by)
+                continue
+            value = asdict(replace(key, namespaces=rest))
+            self._records.put(Put(_PARTITION, record.key, value, expected=record.version))
+            with self._lock:
+                self._cache.pop(key.key_id, None)
+
     def now(self) -> str:
         """Return the moment that statuses are judged by."""
         return self._now()
 
     def _all(self) -> Iterator[ApiKey]:
+        return map(_read, self._records_of_keys())
+
+    def _records_of_keys(self) -> Iterator[Record]:
         after: str | None = None
         while True:
             page = self._records.list(_PARTITION, prefix="id/", limit=100, after=after)
-            yield from map(_read, page.records)
+            yield from page.records
             after = page.after
             if after is None:
                 return

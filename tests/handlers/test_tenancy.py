@@ -169,3 +169,18 @@ def test_a_namespace_is_deleted_with_all_that_is_in_it(server: Server) -> None:
     assert client.get("/v1/collections").status_code == 404
     server.admin.ok("POST", "/v1/namespaces/standalone", {"namespace_id": name})
     assert client.ok("GET", "/v1/collections/default/documents/count")["count"] == 0
+
+
+def test_a_namespace_of_a_deleted_ones_id_lets_in_none_of_its_keys(
+    server: Server, mine: Client
+) -> None:
+    first = server.new_namespace()
+    name = first.namespace
+    only = make_key(server, "only", namespaces=[name])["key"]
+    both = make_key(server, "both", namespaces=[name, mine.namespace])["key"]
+    assert first.holding(only).get("/v1/collections").status_code == 200
+    server.admin.ok("DELETE", f"/v1/namespaces/{name}")
+    server.admin.ok("POST", "/v1/namespaces/standalone", {"namespace_id": name})
+    assert first.holding(only).get("/v1/collections").status_code == 401
+    assert first.holding(both).get("/v1/collections").status_code == 403
+    assert mine.holding(both).get("/v1/collections").status_code == 200

@@ -71,6 +71,8 @@ def delete_namespace(call: Call) -> JsonObject:
         raise namespace_forbidden(name) from None
     if not call.principal.reaches(namespace_id):
         raise namespace_forbidden(name)
+    # Keys first: once its names are free, another namespace may take them.
+    call.app.keys.forget_namespace(namespace_id, by=call.principal.key_id)
     namespaces.delete(namespace_id)
     return {"message": f"namespace {namespace_id} deleted", "success": True}
 
