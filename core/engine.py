@@ -94,7 +94,7 @@ class Engine:
         load = partial(self._planner.load, namespace, retriever)
         call = await self._begin(namespace, request, deadline, load)
         groups = _group_equal(request.queries, dedupe=request.settings.dedupe)
-        prepared = [prepare(call, request.queries[members[0]]) for members in groups]
+        prepared = await self._prepare(call, [request.queries[members[0]] for members in groups])
         begin_leading_searches(_ready(prepared), most=request.concurrency)
         limit = request.settings.limit or DEFAULT_LIMIT
         page = partial(_first_rows, limit=limit)
@@ -196,6 +196,23 @@ class Engine:
             presigner=self._presigner(namespace) if request.return_presigned_urls else None,
             started=started,
         )
+
+    async def _prepare(
+        self, call: Call, queries: Sequence[BatchQuery]
+    ) -> list[PreparedQuery | Exception]:
+        """Check every query, before any runs: what is not checked in time has timed out."""
+        late = DeadlineError("time ran out before this query was checked")
+
+        def check_all() -> list[PreparedQuery | Exception]:
+            return [late if call.deadline.passed() else prepare(call, query) for query in queries]
+
+        if not any(query.filters for query in queries):
+            return check_all()
+        # Fifty filters of a thousand conditions take half a second to read: not on the loop.
+        try:
+            return await self._block(check_all, call.deadline)
+        except TimeoutError:
+            return [late] * len(queries)
 
     async def _execute(
         self, namespace: Namespace, request: ExecuteRequest, deadline: Deadline, load: LoadPlan

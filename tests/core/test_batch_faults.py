@@ -389,3 +389,24 @@ def test_what_is_not_proven_is_not_complete(
     (outer,) = run_batch(app, two_stages, "outer", [vector_query(0)])["results"]
     assert outer["status"] == "completed", outer["error"]
     assert {"approximate"} == {why["code"] for why in outer["incomplete"]}
+
+
+def test_filters_that_take_long_to_read_hold_nobody_else_up(
+    app: App, shop: Namespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: set[int] = set()
+    whole = prepare_query
+
+    def watched(*given: Any, **more: Any) -> Any:
+        threads.add(threading.get_ident())
+        return whole(*given, **more)
+
+    monkeypatch.setattr("core.runtime.query.prepare_query", watched)
+    tree = {"OR": [{"field": "price", "operator": "eq", "value": i} for i in range(900)]}
+    queries = [vector_query(i, filters=tree if i else None) for i in range(4)]
+    answer = run_batch(app, shop, "nearest", queries)
+    assert statuses(answer) == ["completed"] * 4
+    assert threading.get_ident() not in threads
+    hurried = run_batch(app, shop, "nearest", queries * 12, settings={"deadline_ms": 1})
+    assert set(statuses(hurried)) == {"timed_out"}
+    assert hurried["unprocessed"] == list(range(48))
