@@ -21,9 +21,7 @@ from core.models.execution import (
     AdhocRequest,
     BatchQuery,
     BatchRequest,
-    CursorPagination,
     ExecuteRequest,
-    Pagination,
     Settings,
 )
 from core.models.namespaces import Namespace
@@ -36,13 +34,18 @@ from core.ports.blobs import Blobs, BlobStores
 from core.runtime.answers import batch_answer, failed_result, reference_answer
 from core.runtime.batch import run_bounded
 from core.runtime.environment import Environment, Services
-from core.runtime.pages import page_rows
+from core.runtime.pages import (
+    DEFAULT_LIMIT,
+    choose_pagination,
+    first_rows,
+    ignored_sizes,
+    page_size,
+    show_page,
+)
 from core.runtime.pipeline import PreparedQuery, begin_leading_searches
 from core.runtime.query import Call, answer_query, prepare
-from core.stage import Row
 from core.types import JsonObject
 
-DEFAULT_LIMIT = 10
 # Kept back from `settings.deadline_ms` for putting the answer together: a tenth, at most 250 ms.
 _ANSWER_SHARE, _ANSWER_SECONDS = 0.1, 0.25
 # What storing large documents may use of the platform's own reserve, which comes after `deadline`.
@@ -97,7 +100,7 @@ class Engine:
         prepared = await self._prepare(call, [request.queries[members[0]] for members in groups])
         begin_leading_searches(_ready(prepared), most=request.concurrency)
         limit = request.settings.limit or DEFAULT_LIMIT
-        page = partial(_first_rows, limit=limit)
+        page = partial(first_rows, limit=limit)
         results: list[JsonObject | None] = [None] * len(request.queries)
 
         async def run_group(group: int) -> None:
@@ -218,14 +221,14 @@ class Engine:
         self, namespace: Namespace, request: ExecuteRequest, deadline: Deadline, load: LoadPlan
     ) -> JsonObject:
         call = await self._begin(namespace, request, deadline, load)
-        asked = _pagination(request, call.plan)
+        asked = choose_pagination(request, call.plan)
         prepared = prepare(call, BatchQuery(inputs=request.inputs, filters=request.filters))
-        page = partial(_page, asked=asked)
-        answered = await answer_query(call, prepared, page, asked=_page_size(asked))
+        page = partial(show_page, asked=asked)
+        answered = await answer_query(call, prepared, page, asked=page_size(asked))
         if answered.error is not None and _is_raised(answered.error):
             raise answered.error
         result = answered.result
-        result["warnings"] += _ignored_sizes(request, _page_size(asked))
+        result["warnings"] += ignored_sizes(request, page_size(asked))
         (result,) = await self._spill(call, [result], result["execution_id"])
         about = {"pagination": None, **self._about(call)}
         if request.explain:
@@ -328,39 +331,6 @@ def _abandon_searches(prepared: Sequence[PreparedQuery | Exception]) -> None:
     for query in _ready(prepared):
         for _, future in query.run.searched:
             future.cancel()
-
-
-def _first_rows(rows: Sequence[Row], *, limit: int) -> tuple[Sequence[Row], JsonObject]:
-    return rows[:limit], {}
-
-
-def _page(rows: Sequence[Row], *, asked: Pagination) -> tuple[Sequence[Row], JsonObject]:
-    page, body = page_rows(rows, asked)
-    return page, {"pagination": body}
-
-
-def _page_size(asked: Pagination) -> int:
-    return asked.page_size if asked.method == "offset" else asked.limit
-
-
-def _pagination(request: ExecuteRequest, plan: CompiledPlan) -> Pagination:
-    """Return the pagination asked for; by default a cursor of as many as a search keeps."""
-    if request.pagination is not None:
-        return request.pagination
-    declared = [stage.node.parameters.get("final_top_k") for stage in plan.stages]
-    sizes = [size for size in declared if isinstance(size, int)]
-    size = request.limit or request.settings.limit or (sizes[-1] if sizes else DEFAULT_LIMIT)
-    return CursorPagination(limit=min(size, 500))
-
-
-def _ignored_sizes(request: ExecuteRequest, size: int) -> list[str]:
-    """Return a warning for each other place that asked for another number of documents."""
-    asked = {"limit": request.limit, "settings.limit": request.settings.limit}
-    return [
-        f"{name} {other} is not used: the page asked for has {size}"
-        for name, other in asked.items()
-        if other not in (None, size)
-    ]
 
 
 def _stop_times(settings: Settings, deadline: Deadline) -> tuple[Deadline, Deadline]:

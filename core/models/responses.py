@@ -136,7 +136,7 @@ class ExecutionAnswer(Result):
     status: str
     error: str | None
     error_detail: QueryError | None = None
-    pagination: JsonObject
+    pagination: JsonObject | None = Field(description="Null if there is no result.")
     optimization_applied: bool
     optimization_summary: JsonObject | None
     results: list[JsonValue] | None = Field(None, description="`documents` again, if asked for.")

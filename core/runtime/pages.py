@@ -9,13 +9,53 @@ import orjson
 from core.errors import InvalidRequestError, Problem
 from core.models.execution import (
     CursorPagination,
+    ExecuteRequest,
     KeysetPagination,
     OffsetPagination,
     Pagination,
     ScrollPagination,
 )
+from core.plan.compile import CompiledPlan
 from core.stage import Row
 from core.types import JsonObject
+
+DEFAULT_LIMIT = 10  # documents of a query that says nothing else
+
+
+def choose_pagination(request: ExecuteRequest, plan: CompiledPlan) -> Pagination:
+    """Return the pagination asked for; by default a cursor of as many as a search keeps."""
+    if request.pagination is not None:
+        return request.pagination
+    declared = [stage.node.parameters.get("final_top_k") for stage in plan.stages]
+    sizes = [size for size in declared if isinstance(size, int)]
+    size = request.limit or request.settings.limit or (sizes[-1] if sizes else DEFAULT_LIMIT)
+    return CursorPagination(limit=min(size, 500))
+
+
+def ignored_sizes(request: ExecuteRequest, size: int) -> list[str]:
+    """Return a warning for each other place that asked for another number of documents."""
+    asked = {"limit": request.limit, "settings.limit": request.settings.limit}
+    return [
+        f"{name} {other} is not used: the page asked for has {size}"
+        for name, other in asked.items()
+        if other not in (None, size)
+    ]
+
+
+def page_size(asked: Pagination) -> int:
+    """Return how many rows a page may hold."""
+    return asked.page_size if asked.method == "offset" else asked.limit
+
+
+def first_rows(rows: Sequence[Row], *, limit: int) -> tuple[Sequence[Row], JsonObject]:
+    """Return the first rows, as a batch shows them, and nothing to say about them."""
+    return rows[:limit], {}
+
+
+def show_page(rows: Sequence[Row], *, asked: Pagination) -> tuple[Sequence[Row], JsonObject]:
+    """Return one page, as a single execution shows it, and what its answer says about it."""
+    page, body = page_rows(rows, asked)
+    return page, {"pagination": body}
 
 
 def page_rows(rows: Sequence[Row], asked: Pagination) -> tuple[Sequence[Row], JsonObject]:
