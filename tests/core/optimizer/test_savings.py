@@ -114,3 +114,36 @@ def test_a_scan_of_several_collections_stops_at_one_limit(world: World, parsed: 
     answer = world.run(stages, optimize=True, **more)
     assert len(parsed) == 3
     assert answer == world.run(stages, optimize=False, **more)
+
+
+JOIN = {"target_collection_id": "others", "source_field": "brand", "target_field": "name"}
+
+
+@pytest.mark.parametrize(
+    "late",
+    [
+        # What stays of a replaced document is its identity, `_internal` with it.
+        stage("document_enrich", **JOIN, strategy="replace"),
+        stage("document_enrich", **JOIN, strategy="replace", fields_to_merge=["n"]),
+        # An error names the fields that there are.
+        stage("json_transform", template='{"x": {{DOC.nowhere}}}'),
+        # A template may ask whether a field is there.
+        stage("json_transform", template='{"x": "{{DOC.text is defined}}{{DOC.no is defined}}"}'),
+    ],
+    ids=["replace", "replace with some", "failing template", "asking template"],
+)
+def test_what_was_not_loaded_is_not_missed(world: World, late: JsonObject) -> None:
+    more: JsonObject = {"query": 1, "collection_identifiers": ["main"], "limit": 500}
+    stages = [SEARCH, late]
+    assert world.run(stages, optimize=True, **more) == world.run(stages, optimize=False, **more)
+
+
+def test_stored_features_stay_beside_those_of_a_later_search(tmp_path: Path) -> None:
+    scan = stage("attribute_filter", field="document_id", operator="exists", value=True)
+    stages = [scan, stage("limit", limit=50, offset=1), SEARCH]
+    more: JsonObject = {"query": 1, "collection_identifiers": ["main"], "limit": 500}
+    with running_app(tmp_path) as app:
+        mixed = make_world(app, "mixed", mixed=True)
+        fast, slow = (mixed.run(stages, optimize=on, **more) for on in (True, False))
+    assert any(d["features"].keys() == {"own", "emb"} for d in slow["documents"])
+    assert fast == slow
