@@ -139,7 +139,7 @@ def test_what_was_not_loaded_is_not_missed(world: World, late: JsonObject) -> No
 
 
 def test_stored_features_stay_beside_those_of_a_later_search(tmp_path: Path) -> None:
-    scan = stage("attribute_filter", field="document_id", operator="exists", value=True)
+    scan = stage("attribute_filter", field="brand", operator="exists", value=True)
     stages = [scan, stage("limit", limit=50, offset=1), SEARCH]
     more: JsonObject = {"query": 1, "collection_identifiers": ["main"], "limit": 500}
     with running_app(tmp_path) as app:
