@@ -8,9 +8,9 @@ from unicodedata import normalize
 
 import numpy as np
 
+from core.arrays import Float64, Int64, Mask
 from core.errors import DeadlineError, MissingExtraError
 from core.ports.text import TextHits, TextIndex
-from core.types import Float64, Int64, Mask
 
 if TYPE_CHECKING:
     from tantivy import Schema, Searcher, TextAnalyzer

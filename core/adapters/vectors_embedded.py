@@ -4,12 +4,12 @@ from collections.abc import Callable
 
 import numpy as np
 
+from core.arrays import Float32, Mask, UInt8
 from core.ports.vectors import TopK, VectorBlock
 from core.search.crew import Crew, Effort
 from core.search.passes import Search
 from core.search.requests import check_request
 from core.search.scan import Selection
-from core.types import Float32, Mask, UInt8
 
 # Candidates that a pass may hold at once, some 100 bytes each while they are sorted out.
 _MOST_CANDIDATES = 1 << 22

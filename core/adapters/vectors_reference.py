@@ -4,11 +4,11 @@ from collections.abc import Callable
 
 import numpy as np
 
+from core.arrays import Float32, Mask, UInt8
 from core.errors import DeadlineError
 from core.ports.vectors import TopK, VectorBlock
 from core.search.requests import check_request
 from core.search.scores import exact_scores
-from core.types import Float32, Mask, UInt8
 
 
 class ReferenceVectors:

@@ -17,7 +17,7 @@ from core.filtering.nodes import Filter
 from core.filtering.paths import MISSING
 from core.models.documents import DocumentList
 from core.models.listing import Sort
-from core.ordering import comparable_column, stable_order
+from core.rows.ordering import comparable_column, stable_order
 from core.search.masks import mask_for
 from core.storage.id_table import IdTable
 from core.storage.snapshot import Part, Ref, Snapshot

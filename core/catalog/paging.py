@@ -115,7 +115,7 @@ def _filtered(items: list[JsonObject], request: ListRequest) -> list[JsonObject]
 def sorted_positions(items: Sequence[JsonObject], sort: Sort) -> list[int]:
     """Return the positions of documents in the asked order; equal ones stay as they came."""
     from core.filtering.paths import MISSING, resolve
-    from core.ordering import comparable_column, stable_order
+    from core.rows.ordering import comparable_column, stable_order
 
     values = [resolve(item, sort.field) for item in items]
     keys = comparable_column([None if value is MISSING else value for value in values])

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from core.types import Float32, UInt8
+from core.arrays import Float32, UInt8
 
 HASH_BITS = 256
 MIN_SIDE = 5  # Meta's: below it there is no hash

@@ -11,10 +11,11 @@ from typing import Any, Literal
 import numpy as np
 import orjson
 
+from core.arrays import Float32, UInt8
 from core.errors import InvalidRequestError, MediaError, MissingExtraError, TrawlError
 from core.media.extractors import ExtractorInfo
 from core.ports.media import Chunk, Extraction, MediaInfo, MediaWarning, Place
-from core.types import Float32, JsonObject, UInt8
+from core.types import JsonObject
 
 FRAME = struct.Struct(">II")  # the lengths of a header and of the body that follows it
 MAX_HEADER_BYTES = 1 << 20

@@ -3,7 +3,7 @@
 from core.optimizer.blockers import why_watched
 from core.plan.facts import StageFacts, filter_fields, stage_facts
 from core.plan.nodes import Plan, PlanStage
-from core.stage import ALL, NO_FIELDS, FieldSet
+from core.traits import ALL, NO_FIELDS, FieldSet
 
 # Every row has these, loaded or not.
 _IDENTITY = frozenset({"document_id", "collection_id"})

@@ -3,7 +3,7 @@
 from core.optimizer.blockers import Notes, is_cut, is_templated, why_fixed, why_watched
 from core.plan.facts import StageFacts, stage_facts, touches
 from core.plan.nodes import Plan, PlanStage
-from core.stage import SortOrder
+from core.traits import SortOrder
 
 
 def remove_redundant_sorts(plan: Plan) -> tuple[Plan, str]:

@@ -14,8 +14,9 @@ from core.filtering.conditions import (
 from core.models.base import parse_model
 from core.plan.nodes import Plan, PlanStage
 from core.registry import find_stage
-from core.stage import AnyStage, StageParams
+from core.stage import AnyStage
 from core.templates import Tree, compile_tree, render_value
+from core.traits import StageParams
 from core.types import JsonObject, JsonValue, ReadOnlyObject
 
 

@@ -9,7 +9,8 @@ from core.errors import TrawlError
 from core.filtering.conditions import Filter, fields_of, parse_filter
 from core.plan.nodes import PlanStage
 from core.registry import find_stage
-from core.stage import ALL, NO_FIELDS, AnyStage, FieldSet, StageParams
+from core.stage import AnyStage
+from core.traits import ALL, NO_FIELDS, FieldSet, StageParams
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
+from core.arrays import Float32, UInt8
 from core.deadline import Deadline
-from core.types import Float32, UInt8
 
 # Reads one object that the caller may read, `(bucket, key, most) -> its first `most` bytes`; raises
 # `FetchError` for any other, so that a query can never reach what presigning would refuse.

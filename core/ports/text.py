@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from core.types import Float64, Int64, Mask
+from core.arrays import Float64, Int64, Mask
 
 
 @dataclass(frozen=True, slots=True)

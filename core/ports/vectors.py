@@ -4,7 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from core.types import Float32, Float64, Int8, Int64, Mask, Metric, UInt8
+from core.arrays import Float32, Float64, Int8, Int64, Mask, UInt8
+from core.types import Metric
 
 
 @dataclass(frozen=True, slots=True)

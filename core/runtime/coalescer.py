@@ -8,8 +8,8 @@ from typing import Generic, TypeVar
 
 import numpy as np
 
+from core.arrays import Float32, UInt8
 from core.deadline import Deadline
-from core.types import Float32, UInt8
 
 A = TypeVar("A")
 K = TypeVar("K", bound=Hashable)

@@ -8,13 +8,16 @@ from typing import TypeVar
 
 import numpy as np
 
+from core.arrays import Float32, UInt8
 from core.deadline import Deadline
 from core.errors import MediaError, NotFoundError, StageError
 from core.filtering.conditions import Filter, filter_key
 from core.filtering.paths import MISSING, assign
+from core.hits import Evidence, Hit, QueryChunk, SearchAnswer, SearchRequest, TextRequest
 from core.media.extractors import find_extractor
 from core.models.features import index_name
 from core.ports.media import Extraction
+from core.rows.row import Row, Rows, Source
 from core.runtime.environment import Environment, require_pinned
 from core.runtime.searching import (
     PreparedSearch,
@@ -24,20 +27,9 @@ from core.runtime.searching import (
     scan_snapshots,
 )
 from core.runtime.texts import search_texts
-from core.stage import (
-    Evidence,
-    Hit,
-    QueryChunk,
-    Row,
-    Rows,
-    SearchAnswer,
-    SearchRequest,
-    Source,
-    StageReport,
-    TextRequest,
-)
+from core.stage import StageReport
 from core.storage.snapshot import Ref
-from core.types import Float32, JsonObject, JsonValue, ReadOnlyObject, UInt8, VectorSpec
+from core.types import JsonObject, JsonValue, ReadOnlyObject, VectorSpec
 
 T = TypeVar("T")
 S = TypeVar("S")

@@ -6,7 +6,9 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Protocol
 
+from core.arrays import Float32, UInt8
 from core.errors import InvalidRequestError, NotFoundError, Problem
+from core.hits import SearchAnswer
 from core.models.features import index_name
 from core.models.namespaces import Namespace
 from core.plan.compile import CompiledPlan
@@ -15,10 +17,9 @@ from core.ports.vectors import VectorSearch
 from core.runtime.coalescer import Coalescer
 from core.runtime.searching import PreparedSearch, search_snapshots
 from core.runtime.texts import TextIndexes
-from core.stage import SearchAnswer
 from core.storage.collections import CollectionStore
 from core.storage.snapshot import Snapshot
-from core.types import Float32, JsonObject, UInt8, VectorSpec
+from core.types import JsonObject, VectorSpec
 
 
 class PinnableCollection(Protocol):

@@ -16,7 +16,7 @@ from core.models.execution import (
     ScrollPagination,
 )
 from core.plan.compile import CompiledPlan
-from core.stage import Row
+from core.rows.row import Row
 from core.types import JsonObject
 
 DEFAULT_LIMIT = 10  # documents of a query that says nothing else

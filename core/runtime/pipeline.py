@@ -9,18 +9,21 @@ from dataclasses import dataclass, field
 from core.deadline import Deadline
 from core.errors import DeadlineError, StageError, TrawlError
 from core.filtering.operators import matches
+from core.hits import Evidence, SearchRequest
 from core.plan.compile import (
     CompiledPlan,
     CompiledStage,
     inputs_among,
     render_query_filter,
 )
+from core.rows.row import Row, Rows
 from core.runtime.context import QueryRun, StageRun, prepare_search, submit_search
 from core.runtime.environment import Environment
 from core.runtime.inputs import prepare_inputs
 from core.runtime.searching import PreparedSearch
-from core.stage import Evidence, Row, Rows, SearchRequest, StageParams, StageReport
+from core.stage import StageReport
 from core.templates import compile_tree
+from core.traits import StageParams
 from core.types import JsonObject, JsonValue, ReadOnlyObject
 
 # A retriever that a stage runs may run another one, this deep.

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from core.delivery import Presigner
+from core.rows.row import Row
 from core.runtime.context import hydrate_row
 from core.runtime.environment import Environment
-from core.stage import Row
 from core.storage.snapshot import Ref
 from core.types import JsonObject
 

@@ -16,11 +16,11 @@ from core.models.execution import BatchQuery, Settings
 from core.models.namespaces import Namespace
 from core.plan.cache import Level
 from core.plan.compile import CompiledPlan
+from core.rows.row import Row
 from core.runtime.answers import completed_result, failed_result
 from core.runtime.environment import Environment
 from core.runtime.pipeline import PreparedQuery, StageFailure, prepare_query, run_pipeline
 from core.runtime.presenting import present_rows
-from core.stage import Row
 from core.types import JsonObject
 
 _log = logging.getLogger("trawl")

@@ -9,12 +9,14 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from core.arrays import Float32, Mask, UInt8
 from core.filtering.conditions import Filter, filter_key
+from core.hits import Evidence, Hit, SearchAnswer
 from core.ports.vectors import TopK, VectorSearch
+from core.rows.row import Source
 from core.search.masks import mask_for
-from core.stage import Evidence, Hit, SearchAnswer, Source
 from core.storage.snapshot import Part, Snapshot
-from core.types import Float32, JsonValue, Mask, UInt8
+from core.types import JsonValue
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -11,13 +11,15 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from core.arrays import Int32, Mask
 from core.deadline import Deadline
 from core.errors import DeadlineError
+from core.hits import Evidence, Hit, SearchAnswer, TextRequest
 from core.ports.text import TextIndex, TextSearch
+from core.rows.row import Source
 from core.runtime.searching import merge_hits, row_mask, within_mask
-from core.stage import Evidence, Hit, SearchAnswer, Source, TextRequest
 from core.storage.snapshot import Snapshot
-from core.types import Int32, JsonValue, Mask
+from core.types import JsonValue
 
 # Of a document's own fields: what the service wrote there, and names of media.
 _NO_TEXT = frozenset({"_internal", "document_id", "collection_id", "document_blobs"})

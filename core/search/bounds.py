@@ -4,8 +4,9 @@ from typing import Protocol
 
 import numpy as np
 
+from core.arrays import Float64, Int64
 from core.search.pairs import Pairs
-from core.types import Float64, Int64, Metric
+from core.types import Metric
 
 # A block's rows: one run, or chosen ones.
 Rows = slice | Int64

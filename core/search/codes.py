@@ -2,8 +2,9 @@
 
 import numpy as np
 
+from core.arrays import Float32, Float64, UInt8
 from core.ports.vectors import Codes
-from core.types import Float32, Float64, Metric, UInt8
+from core.types import Metric
 
 LEVELS = 127.0
 # Above these, int32 sums (127 * 127 * d) or float32 norms could overflow.

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import orjson
 
+from core.arrays import Int32
 from core.filtering.paths import MISSING, resolve
-from core.types import Int32, JsonValue
+from core.types import JsonValue
 
 _SCALARS = (str, int, float, bool, type(None))
 

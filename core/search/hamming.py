@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
+from core.arrays import Float64, Int8, Int32, Mask, UInt8
 from core.search.bounds import Rows, row_indices
 from core.search.pairs import Pairs
 from core.search.products import BLOCK_ELEMENTS, Int8Product, find_true, load_numkong
-from core.types import Float64, Int8, Int32, Mask, UInt8
 
 _FEW = 2  # up to here numpy's popcount beats packed kernels
 _POPCOUNT_ROWS = 8192

@@ -5,11 +5,11 @@ from typing import Final
 
 import numpy as np
 
+from core.arrays import Mask
 from core.errors import DeadlineError
 from core.filtering.nodes import And, Condition, Filter, Or
 from core.filtering.operators import predicate_of
 from core.search.columns import Column
-from core.types import Mask
 
 Columns = Callable[[str], Column]
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from core.types import Float64, Int64, Mask
+from core.arrays import Float64, Int64, Mask
 
 
 @dataclass(frozen=True, slots=True)

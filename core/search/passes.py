@@ -6,6 +6,7 @@ from typing import Any, cast
 
 import numpy as np
 
+from core.arrays import Float32, Float64, Int64, Mask, UInt8
 from core.ports.vectors import Codes, VectorBlock
 from core.search.bounds import Bounds, relax_thresholds, rounding_slack
 from core.search.codes import MAX_DIMENSION
@@ -17,7 +18,6 @@ from core.search.products import load_numkong
 from core.search.quantized import QuantizedBounds
 from core.search.rescoring import rescore_pairs, score_all
 from core.search.scan import Selection, scan_rows
-from core.types import Float32, Float64, Int64, Mask, UInt8
 
 # Fewer allowed rows than this are compared by their float vectors at once.
 _FEW_ROWS = 256

@@ -4,9 +4,10 @@ from typing import Any
 
 import numpy as np
 
+from core.arrays import Float32, Float64
 from core.search.bounds import Rows, rounding_slack, row_indices
 from core.search.pairs import Pairs
-from core.types import Float32, Float64, Metric
+from core.types import Metric
 
 # Within these norms nothing in a float32 product overflows, and what underflows is far below
 # the rounding slack; beyond them float64 is used, where neither can happen.

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from core.types import Float64, Int8, Int64, Mask
+from core.arrays import Float64, Int8, Int64, Mask
 
 # Output elements per block: codes, product and comparison then stay in the second-level cache.
 BLOCK_ELEMENTS = 1 << 18

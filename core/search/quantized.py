@@ -4,12 +4,13 @@ from typing import Any
 
 import numpy as np
 
+from core.arrays import Float32, Float64, Mask
 from core.ports.vectors import Codes
 from core.search.bounds import Rows, rounding_slack
 from core.search.codes import LEVELS
 from core.search.pairs import Pairs
 from core.search.products import Int8Product
-from core.types import Float32, Float64, Mask, Metric
+from core.types import Metric
 
 _WIDEN = 1.0 + 2.0**-40  # rounding of the bounds' own float64 arithmetic, many times over
 

@@ -2,9 +2,9 @@
 
 import numpy as np
 
+from core.arrays import Float32, Mask, UInt8
 from core.errors import InvalidRequestError
 from core.ports.vectors import VectorBlock
-from core.types import Float32, Mask, UInt8
 
 
 def check_request(block: VectorBlock, queries: Float32 | UInt8, k: int, mask: Mask | None) -> None:

@@ -2,13 +2,13 @@
 
 import numpy as np
 
+from core.arrays import Float32, Float64, Int64, UInt8
 from core.ports.vectors import VectorBlock
 from core.search.bounds import rounding_slack, score_ceiling
 from core.search.crew import Effort
 from core.search.pairs import Pairs, fill_top, kth_best, pick_best
 from core.search.scan import Selection
 from core.search.scores import exact_scores, pair_scores
-from core.types import Float32, Float64, Int64, UInt8
 
 _ROWS_PER_TASK = 1024
 _EXHAUSTIVE_ROWS = 1 << 14

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from core.arrays import Float64, Int64, Mask
 from core.search.bounds import Bounds, Rows, row_indices
 from core.search.crew import Effort
 from core.search.pairs import Pairs, join_pairs, kth_best
-from core.types import Float64, Int64, Mask
 
 # Rows looked at first, spread evenly, to start with a threshold that is nearly right.
 _SAMPLE = 2048

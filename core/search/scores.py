@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from core.types import Float32, Float64, Int64, Metric, UInt8
+from core.arrays import Float32, Float64, Int64, UInt8
+from core.types import Metric
 
 # Rows converted to float64 at a time: three temporaries of this many rows stay in cache.
 CHUNK_ELEMENTS = 1 << 15

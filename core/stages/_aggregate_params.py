@@ -12,8 +12,8 @@ from pydantic import (
     model_validator,
 )
 
-from core.aggregation import NUMERIC
-from core.stage import StageParams
+from core.rows.aggregation import NUMERIC
+from core.traits import StageParams
 
 Function = Literal[
     "count",

@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from core.filtering.operators import matches
 from core.filtering.paths import resolve
 from core.models.queries import FacetRequest
-from core.ordering import comparable_column, stable_order
-from core.stage import Rows, StageContext
+from core.rows.ordering import comparable_column, stable_order
+from core.rows.row import Rows
+from core.rows.values import canonical
+from core.stage import StageContext
 from core.types import JsonObject, JsonValue
-from core.values import canonical
 
 
 async def count_facets(

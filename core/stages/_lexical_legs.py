@@ -1,7 +1,9 @@
 """A search of feature_search by words: BM25 over all string fields, instead of vectors."""
 
+from core.hits import TextRequest
 from core.models.queries import SearchEntry
-from core.stage import Source, StageContext, TextRequest
+from core.rows.row import Source
+from core.stage import StageContext
 from core.stages._query_vectors import invalid, is_empty, text_of
 from core.stages._search_legs import Leg, add_evidence, hits_needed, leg_of, scope_of
 from core.stages._search_params import FeatureSearchParams

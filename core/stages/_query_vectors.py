@@ -7,11 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from core.arrays import Float32, UInt8
 from core.errors import InvalidRequestError, Problem, StageError
+from core.hits import QueryChunk
 from core.models.queries import QueryInput, SearchEntry
-from core.stage import QueryChunk, StageContext
-from core.types import Float32, JsonValue, ReadOnlyObject, UInt8, VectorSpec
-from core.values import canonical
+from core.rows.values import canonical
+from core.stage import StageContext
+from core.types import JsonValue, ReadOnlyObject, VectorSpec
 
 _CONTENT_PREFIXES = ("http://", "https://", "s3://", "data:")
 

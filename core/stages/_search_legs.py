@@ -7,13 +7,15 @@ import numpy as np
 
 from core.errors import TrawlError
 from core.filtering.conditions import Filter, conjoin, parse_filter
-from core.fusion import DocumentKey, Method, fuse
+from core.hits import Evidence, Hit, QueryChunk, SearchRequest
 from core.models.queries import SearchEntry
-from core.stage import Evidence, Hit, QueryChunk, SearchRequest, Source, StageContext
+from core.rows.fusion import DocumentKey, Method, fuse
+from core.rows.row import Source
+from core.rows.values import canonical, value_at
+from core.stage import StageContext
 from core.stages._query_vectors import Preparation, Question, ask, mode_and_value, read_vector
 from core.stages._search_params import FeatureSearchParams
 from core.types import JsonObject
-from core.values import canonical, value_at
 
 DEFAULT_CHUNKS = 20
 MAX_CHUNKS = 500

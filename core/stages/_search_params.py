@@ -12,7 +12,7 @@ from core.models.queries import (
     SearchGrouping,
     without_nulls,
 )
-from core.stage import StageParams
+from core.traits import StageParams
 
 
 class FeatureSearchParams(StageParams):

@@ -3,24 +3,16 @@
 import math
 from collections.abc import Sequence
 
-from core import aggregation
 from core.errors import StageError
-from core.grouping import by_score, gather
-from core.ordering import comparable_column, stable_order
-from core.stage import (
-    ALL,
-    NO_FIELDS,
-    FieldSet,
-    Row,
-    Rows,
-    Stage,
-    StageContext,
-    Traits,
-    fields_of,
-)
+from core.rows import aggregation
+from core.rows.grouping import by_score, gather
+from core.rows.ordering import comparable_column, stable_order
+from core.rows.row import Row, Rows
+from core.rows.values import canonical, finite_or_none, labels, value_at
+from core.stage import Stage, StageContext
 from core.stages._aggregate_params import PAIRED, AggregateParams, Aggregation, GroupKey
+from core.traits import ALL, NO_FIELDS, FieldSet, Traits, fields_of
 from core.types import JsonObject, JsonValue
-from core.values import canonical, finite_or_none, labels, value_at
 
 
 async def run(params: AggregateParams, rows: Rows, ctx: StageContext) -> Rows:

@@ -20,17 +20,9 @@ from core.filtering.conditions import (
 from core.filtering.conditions import fields_of as fields_of_filter
 from core.filtering.operators import matches
 from core.filtering.predicates import OPERATORS
-from core.stage import (
-    FieldSet,
-    Row,
-    Rows,
-    Stage,
-    StageContext,
-    StageParams,
-    Traits,
-    fields_of,
-    reads_none,
-)
+from core.rows.row import Row, Rows
+from core.stage import Stage, StageContext
+from core.traits import FieldSet, StageParams, Traits, fields_of, reads_none
 from core.types import JsonObject
 
 MAX_SCAN: Final = 1000  # documents of one collection that the stage returns when it comes first

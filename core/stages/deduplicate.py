@@ -5,10 +5,12 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from core.grouping import gather
-from core.shingles import NearDuplicates
-from core.stage import Row, Rows, Stage, StageContext, StageParams, Traits, fields_of, reads_none
-from core.values import canonical, value_at
+from core.rows.grouping import gather
+from core.rows.row import Row, Rows
+from core.rows.shingles import NearDuplicates
+from core.rows.values import canonical, value_at
+from core.stage import Stage, StageContext
+from core.traits import StageParams, Traits, fields_of, reads_none
 
 # What one query may spend on comparing texts; rows past it are kept unchecked, and that is said.
 _MOST_COMPARISONS = 100_000

@@ -13,21 +13,13 @@ from core.filtering.conditions import parse_filter
 from core.filtering.operators import matches
 from core.filtering.paths import MISSING, assign, resolve
 from core.models.queries import without_nulls
-from core.stage import (
-    ALL,
-    FieldSet,
-    Row,
-    Rows,
-    Stage,
-    StageContext,
-    StageParams,
-    Traits,
-    fields_of,
-)
+from core.rows.row import Row, Rows
+from core.rows.values import canonical
+from core.stage import Stage, StageContext
 from core.stages._concurrency import run_together
 from core.templates import compile_tree, is_template, render_value
+from core.traits import ALL, FieldSet, StageParams, Traits, fields_of
 from core.types import JsonObject, JsonValue, ReadOnlyObject
-from core.values import canonical
 
 MAX_LOOKUPS: Final = 10  # retriever joins in flight
 

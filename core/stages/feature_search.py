@@ -6,27 +6,17 @@ from typing import Any, TypeVar
 
 from core.errors import InvalidRequestError, Problem
 from core.filtering.operators import matches
-from core.fusion import DocumentKey, Fused, fuse
-from core.grouping import group_row, group_rows
-from core.stage import (
-    ALL,
-    NO_FIELDS,
-    FieldSet,
-    Hit,
-    Row,
-    Rows,
-    SortOrder,
-    Source,
-    Stage,
-    StageContext,
-    Traits,
-    fields_of,
-)
+from core.hits import Hit
+from core.rows.fusion import DocumentKey, Fused, fuse
+from core.rows.grouping import group_row, group_rows
+from core.rows.row import Row, Rows, Source
+from core.stage import Stage, StageContext
 from core.stages._concurrency import run_together
 from core.stages._facets import count_facets
 from core.stages._lexical_legs import lexical_leg
 from core.stages._search_legs import Leg, known_requests, rows_wanted, search_leg
 from core.stages._search_params import FeatureSearchParams
+from core.traits import ALL, NO_FIELDS, FieldSet, SortOrder, Traits, fields_of
 from core.types import JsonObject
 
 MAX_SCROLL = 5000  # documents that are grouped when there is a filter and no search

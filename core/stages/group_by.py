@@ -4,23 +4,14 @@ from typing import Literal
 
 from pydantic import AliasChoices, Field
 
-from core.grouping import group_rows
-from core.ordering import comparable_column, stable_order
-from core.sampling import seed_of, shuffled
-from core.stage import (
-    ALL,
-    NO_FIELDS,
-    FieldSet,
-    Row,
-    Rows,
-    Stage,
-    StageContext,
-    StageParams,
-    Traits,
-    fields_of,
-)
+from core.rows.grouping import group_rows
+from core.rows.ordering import comparable_column, stable_order
+from core.rows.row import Row, Rows
+from core.rows.sampling import seed_of, shuffled
+from core.rows.values import canonical, number_or_none, value_at
+from core.stage import Stage, StageContext
+from core.traits import ALL, NO_FIELDS, FieldSet, StageParams, Traits, fields_of
 from core.types import JsonObject, JsonValue
-from core.values import canonical, number_or_none, value_at
 
 _Group = tuple[JsonValue, list[Row]]
 

@@ -6,18 +6,10 @@ import orjson
 from pydantic import Field, field_validator
 
 from core.errors import StageError, TemplateError
-from core.stage import (
-    ALL,
-    FieldSet,
-    Row,
-    Rows,
-    Stage,
-    StageContext,
-    StageParams,
-    Traits,
-    reads_all,
-)
+from core.rows.row import Row, Rows
+from core.stage import Stage, StageContext
 from core.templates import Template, compile_template
+from core.traits import ALL, FieldSet, StageParams, Traits, reads_all
 from core.types import JsonObject
 
 _SHOWN_FAILURES = 20

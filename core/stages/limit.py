@@ -2,7 +2,9 @@
 
 from pydantic import Field
 
-from core.stage import Rows, Stage, StageContext, StageParams, Traits, reads_none
+from core.rows.row import Rows
+from core.stage import Stage, StageContext
+from core.traits import StageParams, Traits, reads_none
 
 
 class LimitParams(StageParams):

@@ -9,12 +9,14 @@ from typing import Any, Literal, Self
 import numpy as np
 from pydantic import Field, model_validator
 
+from core.arrays import Float32, Float64, Int64, UInt8
 from core.filtering.paths import assign
 from core.models.base import RequestModel
 from core.models.queries import without_nulls
-from core.stage import FieldSet, Row, Rows, Stage, StageContext, StageParams, Traits, fields_of
-from core.types import Float32, Float64, Int64, UInt8
-from core.values import canonical, finite_or_none, value_at
+from core.rows.row import Row, Rows
+from core.rows.values import canonical, finite_or_none, value_at
+from core.stage import Stage, StageContext
+from core.traits import FieldSet, StageParams, Traits, fields_of
 
 SimilarityMetric = Literal["cosine", "dot", "euclidean"]
 # Given the positions of m rows, their similarity with every row, (m, n).

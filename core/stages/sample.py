@@ -5,12 +5,14 @@ from typing import Literal, Self
 
 from pydantic import AliasChoices, Field, field_validator, model_validator
 
-from core.grouping import gather
-from core.ordering import stable_order
-from core.sampling import draw, every_nth, seed_of, share_out
-from core.stage import Rows, Stage, StageContext, StageParams, Traits, fields_of, reads_none
+from core.rows.grouping import gather
+from core.rows.ordering import stable_order
+from core.rows.row import Rows
+from core.rows.sampling import draw, every_nth, seed_of, share_out
+from core.rows.values import canonical, labels, number_or_none, value_at
+from core.stage import Stage, StageContext
+from core.traits import StageParams, Traits, fields_of, reads_none
 from core.types import JsonObject
-from core.values import canonical, labels, number_or_none, value_at
 
 _MOST = 1_000  # rows that leave, whatever the allocation
 

@@ -5,10 +5,12 @@ from typing import Literal, Self
 
 from pydantic import Field, FiniteFloat, model_validator
 
-from core import scaling
 from core.filtering.paths import assign
-from core.stage import Row, Rows, Stage, StageContext, StageParams, Traits, fields_of
-from core.values import finite_or_none, value_at
+from core.rows import scaling
+from core.rows.row import Row, Rows
+from core.rows.values import finite_or_none, value_at
+from core.stage import Stage, StageContext
+from core.traits import StageParams, Traits, fields_of
 
 
 class ScoreNormalizeParams(StageParams):

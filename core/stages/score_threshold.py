@@ -4,8 +4,10 @@ from typing import Literal
 
 from pydantic import Field, FiniteFloat
 
-from core.stage import Rows, Stage, StageContext, StageParams, Traits, fields_of, reads_none
-from core.values import number_or_none, value_at
+from core.rows.row import Rows
+from core.rows.values import number_or_none, value_at
+from core.stage import Stage, StageContext
+from core.traits import StageParams, Traits, fields_of, reads_none
 
 
 class ScoreThresholdParams(StageParams):

@@ -4,18 +4,11 @@ from typing import Literal
 
 from pydantic import AliasChoices, Field
 
-from core.ordering import Missing, comparable_column, stable_order
-from core.stage import (
-    Rows,
-    SortOrder,
-    Stage,
-    StageContext,
-    StageParams,
-    Traits,
-    fields_of,
-    reads_none,
-)
-from core.values import value_at
+from core.rows.ordering import Missing, comparable_column, stable_order
+from core.rows.row import Rows
+from core.rows.values import value_at
+from core.stage import Stage, StageContext
+from core.traits import SortOrder, StageParams, Traits, fields_of, reads_none
 
 
 class SortAttributeParams(StageParams):

@@ -5,20 +5,12 @@ from typing import Literal
 
 from pydantic import AliasChoices, Field
 
-from core.ordering import Missing, stable_order
-from core.scaling import min_max
-from core.stage import (
-    NO_FIELDS,
-    Row,
-    Rows,
-    SortOrder,
-    Stage,
-    StageContext,
-    StageParams,
-    Traits,
-    fields_of,
-)
-from core.values import finite_or_none, number_or_none, value_at
+from core.rows.ordering import Missing, stable_order
+from core.rows.row import Row, Rows
+from core.rows.scaling import min_max
+from core.rows.values import finite_or_none, number_or_none, value_at
+from core.stage import Stage, StageContext
+from core.traits import NO_FIELDS, SortOrder, StageParams, Traits, fields_of
 
 _PLACES: dict[str, Missing] = {"bottom": "last", "top": "first", "preserve": "keep"}
 

@@ -3,9 +3,11 @@
 from pydantic import Field
 
 from core.filtering.paths import assign
-from core.stage import Row, Rows, Stage, StageContext, StageParams, Traits, fields_of
+from core.rows.row import Row, Rows
+from core.rows.values import value_at
+from core.stage import Stage, StageContext
+from core.traits import StageParams, Traits, fields_of
 from core.types import JsonValue
-from core.values import value_at
 
 _MOST = 100_000  # rows that leave: one query must not fill the memory of its neighbours
 

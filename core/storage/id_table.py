@@ -8,8 +8,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from core.arrays import Int32, Int64, UInt8
 from core.storage.container import join_bytes
-from core.types import Int32, Int64, UInt8
 
 
 @dataclass(frozen=True, slots=True)

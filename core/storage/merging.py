@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from core.arrays import Int32
 from core.ports.vectors import Codes, VectorBlock
 from core.storage.manifest import SegmentEntry
 from core.storage.segment_cache import SegmentCache
@@ -23,7 +24,6 @@ from core.storage.segments import (
     make_codes,
 )
 from core.storage.snapshot import live_rows
-from core.types import Int32
 
 _COPY_ROWS = 65_536
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import orjson
 
-from core.types import Int64, JsonObject, UInt8
+from core.arrays import Int64, UInt8
+from core.types import JsonObject
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,10 @@ from typing import Final
 
 import numpy as np
 
+from core.arrays import Int32
 from core.ports.blobs import Blobs
 from core.storage.manifest import SegmentEntry
 from core.storage.segments import Segment, decode_segment
-from core.types import Int32
 
 DEFAULT_CACHE_BYTES: Final = 1 << 30
 # Row numbers remembered in all: one overlap of two images is as long as they are.

@@ -9,9 +9,10 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from core.arrays import Int32
 from core.filtering.paths import MISSING
 from core.search.columns import Column, encode_values
-from core.types import Int32, JsonObject, ReadOnlyObject
+from core.types import JsonObject, ReadOnlyObject
 
 MAX_FIELDS: Final = 256
 MAX_STORED_COLUMNS: Final = 32

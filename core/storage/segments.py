@@ -7,6 +7,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from core.arrays import Float32, Int32, UInt8
 from core.errors import CorruptBlobError
 from core.json_bytes import dump_json
 from core.ports.vectors import Codes, VectorBlock
@@ -21,7 +22,7 @@ from core.storage.segment_columns import (
     columns_from_sections,
     columns_to_sections,
 )
-from core.types import Float32, Int32, JsonObject, Metric, UInt8, VectorSpec
+from core.types import JsonObject, Metric, VectorSpec
 
 FORMAT: Final = 1
 # Fewer rows are compared with the originals as fast as codes could be scanned.

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from core.arrays import Mask
 from core.storage.manifest import Manifest
 from core.storage.segment_cache import SegmentCache
 from core.storage.segments import Segment
-from core.types import JsonObject, Mask, VectorSpec
+from core.types import JsonObject, VectorSpec
 
 
 @dataclass(frozen=True, slots=True)

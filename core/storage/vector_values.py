@@ -7,8 +7,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from core.arrays import Float32, UInt8
 from core.errors import InvalidRequestError, Problem
-from core.types import Float32, UInt8, VectorSpec
+from core.types import VectorSpec
 
 MAX_DIMENSION: Final = 65_536
 MAX_VECTOR_NAMES: Final = 64

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core import aggregation
+from core.rows import aggregation
 
 numbers = st.lists(st.integers(-1000, 1000) | st.floats(-1e3, 1e3), min_size=1, max_size=20)
 several = settings(derandomize=True, deadline=None, max_examples=150)

@@ -13,14 +13,16 @@ from core.app import App
 from core.deadline import NEVER
 from core.engine import Engine
 from core.errors import UnavailableError
+from core.hits import SearchAnswer
 from core.models.base import parse_model
 from core.models.collections import CollectionCreate
 from core.models.documents import UpsertRequest
 from core.models.execution import BatchRequest
 from core.models.namespaces import Namespace
 from core.ports.blobs import Blobs
+from core.rows.row import Row, Rows
 from core.runtime.pipeline import prepare_query
-from core.stage import Row, Rows, SearchAnswer, StageContext
+from core.stage import StageContext
 from core.storage.collections import CollectionStore
 from core.types import JsonObject
 from tests.core.service import (

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.fusion import DocumentKey, Method, RankedList, fuse
+from core.rows.fusion import DocumentKey, Method, RankedList, fuse
 
 METHODS: tuple[Method, ...] = ("rrf", "dbsf", "weighted", "max", "avg")
 quick = settings(derandomize=True, deadline=None, max_examples=150)

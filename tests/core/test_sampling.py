@@ -5,7 +5,7 @@ from collections import Counter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.sampling import draw, every_nth, seed_of, share_out, shuffled
+from core.rows.sampling import draw, every_nth, seed_of, share_out, shuffled
 
 
 def test_the_guides_systematic_example() -> None:

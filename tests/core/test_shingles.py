@@ -3,7 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.shingles import NearDuplicates, shingles
+from core.rows.shingles import NearDuplicates, shingles
 
 
 def naive(texts: list[str], threshold: float) -> list[bool]:

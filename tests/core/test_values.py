@@ -9,7 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.values import canonical, finite_or_none, instant_or_none, labels, number_or_none, value_at
+from core.rows.values import (
+    canonical,
+    finite_or_none,
+    instant_or_none,
+    labels,
+    number_or_none,
+    value_at,
+)
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=3),

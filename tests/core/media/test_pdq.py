@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from core.arrays import Float32
 from core.media.pdq import dihedral_hashes, fingerprint
-from core.types import Float32
 from handlers.photographs import cached_photographs
 from tests.core.media.pictures import distance, landscape
 

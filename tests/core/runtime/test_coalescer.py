@@ -8,10 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
+from core.arrays import Float32, UInt8
 from core.deadline import NEVER, Deadline
 from core.errors import DeadlineError
 from core.runtime.coalescer import Coalescer
-from core.types import Float32, UInt8
 
 Vectors = Float32 | UInt8
 

@@ -15,8 +15,8 @@ from core.models.execution import (
     Pagination,
     ScrollPagination,
 )
+from core.rows.row import Row, Source
 from core.runtime.pages import page_rows
-from core.stage import Row, Source
 from core.types import JsonObject
 
 Turn = Callable[[JsonObject | None, int], Pagination]

@@ -14,9 +14,10 @@ from core.deadline import NEVER, Deadline
 from core.errors import DeadlineError
 from core.filtering.conditions import parse_filter
 from core.filtering.operators import matches
+from core.hits import SearchAnswer, TextRequest
 from core.ports.text import TextIndex
+from core.rows.row import Source
 from core.runtime.texts import TextIndexes, search_texts, texts_of
-from core.stage import SearchAnswer, Source, TextRequest
 from core.storage.segments import StoredDocument
 from core.storage.snapshot import Snapshot
 from core.types import JsonObject

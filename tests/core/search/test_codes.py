@@ -5,8 +5,9 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from core.arrays import Float32
 from core.search.codes import MAX_DIMENSION, encode, round_up
-from core.types import Float32, Metric
+from core.types import Metric
 
 
 def exact_norm_squared(values: list[Fraction]) -> Fraction:

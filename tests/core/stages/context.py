@@ -7,33 +7,16 @@ from typing import Any
 
 import numpy as np
 
+from core.arrays import Float32, Float64, UInt8
 from core.deadline import NEVER, Deadline
 from core.errors import InvalidRequestError, NotFoundError, Problem, StageError
 from core.filtering.conditions import Filter
 from core.filtering.operators import matches
 from core.filtering.paths import MISSING, resolve
-from core.stage import (
-    Evidence,
-    Hit,
-    QueryChunk,
-    Row,
-    Rows,
-    SearchAnswer,
-    SearchRequest,
-    Source,
-    StageReport,
-    TextRequest,
-)
-from core.types import (
-    Float32,
-    Float64,
-    JsonObject,
-    JsonValue,
-    Metric,
-    ReadOnlyObject,
-    UInt8,
-    VectorSpec,
-)
+from core.hits import Evidence, Hit, QueryChunk, SearchAnswer, SearchRequest, TextRequest
+from core.rows.row import Row, Rows, Source
+from core.stage import StageReport
+from core.types import JsonObject, JsonValue, Metric, ReadOnlyObject, VectorSpec
 from tests.core.bm25 import bm25_scores
 
 Extractor = Callable[[str], Sequence[QueryChunk]]

@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from core.registry import find_stage
-from core.stage import Row, Rows, StageReport
+from core.rows.row import Row, Rows
+from core.stage import StageReport
 from tests.core.stages.context import FakeContext, rows_of
 
 

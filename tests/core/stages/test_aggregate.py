@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from core.errors import StageError
-from core.stage import Row
+from core.rows.row import Row
 from tests.core.stages.running import ids_of, run_stage
 
 ROWS: list[dict[str, Any]] = [

@@ -11,8 +11,8 @@ from core.errors import FilterError
 from core.filtering.conditions import fields_of, is_templated, parse_filter
 from core.filtering.operators import matches
 from core.registry import find_stage
-from core.stage import ALL
 from core.stages.attribute_filter import AttributeFilterParams, conditions_of
+from core.traits import ALL
 from tests.core.stages.context import Doc, FakeContext
 from tests.core.stages.running import ids_of, run_stage
 

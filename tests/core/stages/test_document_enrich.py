@@ -10,7 +10,8 @@ from pydantic import ValidationError
 
 from core.errors import DeadlineError, FilterError, NotFoundError, StageError, TemplateError
 from core.registry import find_stage
-from core.stage import ALL, Row, Rows
+from core.rows.row import Row, Rows
+from core.traits import ALL
 from core.types import ReadOnlyObject
 from tests.core.stages.context import Doc, FakeContext, rows_of
 from tests.core.stages.running import ids_of, run_stage

@@ -11,8 +11,9 @@ from pydantic import ValidationError
 
 from core.errors import FilterError, InvalidRequestError, NotFoundError, StageError
 from core.filtering.conditions import parse_filter
+from core.hits import QueryChunk, SearchRequest
 from core.registry import find_stage
-from core.stage import QueryChunk, Row, SearchRequest
+from core.rows.row import Row
 from tests.core.stages.context import Doc, FakeContext
 from tests.core.stages.running import ids_of, run_stage
 

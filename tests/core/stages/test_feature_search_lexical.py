@@ -6,9 +6,10 @@ import pytest
 
 from core.errors import InvalidRequestError
 from core.filtering.conditions import parse_filter
-from core.fusion import fuse
+from core.hits import TextRequest
 from core.registry import find_stage
-from core.stage import Row, TextRequest
+from core.rows.fusion import fuse
+from core.rows.row import Row
 from tests.core.stages.context import Doc, FakeContext
 from tests.core.stages.running import ids_of, run_stage
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from core.stage import Row
+from core.rows.row import Row
 from tests.core.stages.context import Doc, FakeContext
 from tests.core.stages.running import ids_of, run_stage
 

@@ -6,7 +6,8 @@ import pytest
 
 from core.errors import StageError
 from core.registry import find_stage
-from core.stage import ALL, Row, Source
+from core.rows.row import Row, Source
+from core.traits import ALL
 from tests.core.stages.running import ids_of, run_stage
 
 ROWS: list[dict[str, Any]] = [

@@ -10,7 +10,7 @@ from mixpeek.models.stage_params_mmr import StageParamsMmr
 from pydantic import ValidationError
 
 from core.registry import find_stage
-from core.stage import Row
+from core.rows.row import Row
 from tests.core.stages.context import Doc, FakeContext
 from tests.core.stages.running import ids_of, run_stage
 

@@ -16,7 +16,9 @@ from hypothesis import strategies as st
 
 from core.filtering.paths import MISSING, resolve
 from core.registry import find_stage, stage_names
-from core.stage import ALL, AnyStage, FieldSet, Row, Rows
+from core.rows.row import Row, Rows
+from core.stage import AnyStage
+from core.traits import ALL, FieldSet
 from tests.core.stages.context import FakeContext
 
 # Several sets of parameters each, so that every branch that a trait speaks of is taken.

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from core.stage import Row, Source
+from core.rows.row import Row, Source
 from core.stages import unwind
 from tests.core.stages.running import ids_of, run_stage
 

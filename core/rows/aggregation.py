@@ -8,9 +8,9 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from core.grouping import gather
+from core.rows.grouping import gather
+from core.rows.values import canonical
 from core.types import JsonObject, JsonValue
-from core.values import canonical
 
 Numbers = Sequence[int | float]
 

@@ -3,10 +3,10 @@
 from collections.abc import Callable, Hashable, Iterable
 from typing import TypeVar
 
-from core.ordering import stable_order
-from core.stage import Row, Rows
+from core.rows.ordering import stable_order
+from core.rows.row import Row, Rows
+from core.rows.values import canonical, number_or_none, value_at
 from core.types import JsonValue
-from core.values import canonical, number_or_none, value_at
 
 T = TypeVar("T")
 K = TypeVar("K", bound=Hashable)

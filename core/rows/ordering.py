@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from operator import itemgetter
 from typing import Any, Literal
 
+from core.rows.values import instant_or_none, is_null, number_or_none, text_of
 from core.types import JsonValue
-from core.values import instant_or_none, is_null, number_or_none, text_of
 
 Missing = Literal["first", "last", "keep"]
 

@@ -1,0 +1,84 @@
+"""What a stage asks of a search, and what it is told: hits, and the evidence behind them."""
+
+from dataclasses import dataclass
+
+from core.arrays import Float32, UInt8
+from core.filtering.conditions import Filter
+from core.rows.row import Source
+
+
+@dataclass(frozen=True, slots=True)
+class SearchRequest:
+    """Nearest neighbours of one or several vectors (chunks of one query) in named collections.
+
+    `vectors` is (m, dimension) float32, or (m, dimension / 8) uint8 for Hamming. `within`
+    restricts the search to those rows.
+    """
+
+    collection_ids: tuple[str, ...]
+    feature_uri: str
+    vectors: Float32 | UInt8
+    k: int
+    filter: Filter | None = None
+    within: tuple[Source, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TextRequest:
+    """The documents of named collections that best match words, by BM25. `within` restricts the
+    search to those rows."""
+
+    collection_ids: tuple[str, ...]
+    text: str
+    k: int
+    filter: Filter | None = None
+    within: tuple[Source, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A stored document and its score; larger is better for every metric."""
+
+    document_id: str
+    source: Source
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What a search's answer rests on.
+
+    `compared` counts the rows that passed the filter and were compared; `best_score` is the
+    best of all of them, before any cut; `exact` says the answer is proven complete.
+    """
+
+    compared: int = 0
+    best_score: float | None = None
+    exact: bool = True
+
+    def merged(self, other: "Evidence") -> "Evidence":
+        """Combine the evidence of two searches of one query."""
+        scores = [s for s in (self.best_score, other.best_score) if s is not None]
+        return Evidence(
+            self.compared + other.compared,
+            max(scores, default=None),
+            self.exact and other.exact,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class SearchAnswer:
+    """Per vector of the request, its hits: score descending, then document id ascending."""
+
+    hits: tuple[tuple[Hit, ...], ...]
+    evidence: Evidence
+
+
+@dataclass(frozen=True, slots=True)
+class QueryChunk:
+    """One vector of a content query and its place in the query's media."""
+
+    vector: Float32 | UInt8
+    start_ms: int | None = None
+    end_ms: int | None = None
+    box: tuple[float, float, float, float] | None = None
