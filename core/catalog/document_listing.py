@@ -18,9 +18,8 @@ from core.filtering.paths import MISSING
 from core.models.documents import DocumentList
 from core.models.listing import Sort
 from core.rows.ordering import comparable_column, stable_order
-from core.search.masks import mask_for
 from core.storage.id_table import IdTable
-from core.storage.snapshot import Part, Ref, Snapshot
+from core.storage.snapshot import Ref, Snapshot
 from core.types import JsonObject, JsonValue
 
 Found = tuple[str, Ref]
@@ -88,15 +87,8 @@ def _matching(
 
 def _passing_rows(snapshot: Snapshot, tree: Filter | None) -> list[Rows]:
     """Return, for each part, its live rows that pass the filter, ascending."""
-    return [_part_rows(part, tree) for part in snapshot.parts]
-
-
-def _part_rows(part: Part, tree: Filter | None) -> Rows:
-    count = part.segment.count
-    if tree is None:
-        return np.arange(count) if part.live is None else np.flatnonzero(part.live)
-    mask = mask_for(tree, part.segment.column, count)
-    return np.flatnonzero(mask if part.live is None else mask & part.live)
+    masks = [(part.segment.count, snapshot.passing(part, tree)) for part in snapshot.parts]
+    return [np.arange(n) if mask is None else np.flatnonzero(mask) for n, mask in masks]
 
 
 def _refs(snapshot: Snapshot, rows: Sequence[Rows], after: str | None = None) -> Iterator[Found]:
@@ -122,7 +114,7 @@ def _holds(value: JsonValue, wanted: str, case_sensitive: bool) -> bool:
 
 
 def _sorted(snapshot: Snapshot, found: Sequence[Found], sort: Sort) -> list[Found]:
-    columns = [part.segment.column(sort.field) for part in snapshot.parts]
+    columns = [snapshot.column(part, sort.field) for part in snapshot.parts]
     values: list[JsonValue] = []
     for _, ref in found:
         column = columns[ref.part]

@@ -126,25 +126,19 @@ class StageRun:
         """Search words; queries of all batches share one index of each snapshot."""
         environment, deadline = self.query.environment, self.deadline
         snapshots = environment.pin(request.collection_ids)
-        cancelled = threading.Event()
-
-        def stop() -> bool:
-            return cancelled.is_set() or deadline.passed()
-
-        def search() -> SearchAnswer:
-            return search_texts(environment.services.texts, snapshots, request, deadline, stop)
-
-        try:
-            return await self._run(search)
-        finally:
-            cancelled.set()  # the thread sees it where nobody waits any more
+        texts = environment.services.texts
+        return await self._run_stoppable(
+            lambda stop: search_texts(texts, snapshots, request, deadline, stop)
+        )
 
     async def scan(
         self, collection_ids: Sequence[str], filter_: Filter | None, limit: int
     ) -> tuple[list[Row], int]:
         """Return the first passing documents by id, and how many pass."""
         snapshots = self.query.environment.pin(collection_ids)
-        found, passing = await self._run(lambda: scan_snapshots(snapshots, filter_, limit))
+        found, passing = await self._run_stoppable(
+            lambda stop: scan_snapshots(snapshots, filter_, limit, stop)
+        )
         return await self._load(found), passing
 
     async def load(self, hits: Sequence[Hit], columns: Sequence[str] | None = None) -> list[Row]:
@@ -161,7 +155,9 @@ class StageRun:
     ) -> list[tuple[JsonValue, int]]:
         """Count a field's values among the passing documents."""
         snapshots = self.query.environment.pin(collection_ids)
-        return await self._run(lambda: count_values(snapshots, filter_, field_path))
+        return await self._run_stoppable(
+            lambda stop: count_values(snapshots, filter_, field_path, stop)
+        )
 
     async def lookup(
         self, collection: str, field_path: str, values: Sequence[JsonValue]
@@ -299,6 +295,18 @@ class StageRun:
         if len(items) <= _INLINE_ROWS:
             return [convert(item) for item in items]
         return await self._run(lambda: [convert(item) for item in items])
+
+    async def _run_stoppable(self, work: Callable[[Callable[[], bool]], T]) -> T:
+        """Run blocking work in the pool that asks now and then whether to stop."""
+        cancelled, deadline = threading.Event(), self.deadline
+
+        def stop() -> bool:
+            return cancelled.is_set() or deadline.passed()
+
+        try:
+            return await self._run(lambda: work(stop))
+        finally:
+            cancelled.set()  # the thread sees it where nobody waits any more
 
     async def _run(self, work: Callable[[], T]) -> T:
         """Run blocking work in the pool. Cancelled, it goes on until its own deadline."""

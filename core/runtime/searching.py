@@ -14,7 +14,7 @@ from core.filtering.conditions import Filter, filter_key
 from core.hits import Evidence, Hit, SearchAnswer
 from core.ports.vectors import TopK, VectorSearch
 from core.rows.row import Source
-from core.search.masks import mask_for
+from core.search.columns import Column
 from core.storage.snapshot import Part, Snapshot
 from core.types import JsonValue
 
@@ -63,13 +63,13 @@ def search_snapshots(
 
 
 def scan_snapshots(
-    snapshots: Sequence[Snapshot], filter_: Filter | None, limit: int
+    snapshots: Sequence[Snapshot], filter_: Filter | None, limit: int, stop: Callable[[], bool]
 ) -> tuple[list[tuple[str, Source]], int]:
     """Return the first `limit` passing documents by id, and how many pass in all."""
     runs: list[list[tuple[str, Source]]] = []
     passing = 0
     for snapshot, number, part in _parts(snapshots):
-        mask = row_mask(part, filter_)
+        mask = snapshot.passing(part, filter_, stop)
         passing += part.segment.count if mask is None else int(np.count_nonzero(mask))
         rows = range(part.segment.count) if mask is None else np.flatnonzero(mask)
         runs.append(
@@ -83,14 +83,14 @@ def scan_snapshots(
 
 
 def count_values(
-    snapshots: Sequence[Snapshot], filter_: Filter | None, path: str
+    snapshots: Sequence[Snapshot], filter_: Filter | None, path: str, stop: Callable[[], bool]
 ) -> list[tuple[JsonValue, int]]:
     """Count each distinct scalar of a field among passing documents; an array counts each of its
     elements once. Unordered."""
     totals: dict[tuple[type, JsonValue], int] = {}
-    for _, _, part in _parts(snapshots):
-        column = part.segment.column(path)
-        mask = row_mask(part, filter_)
+    for snapshot, _, part in _parts(snapshots):
+        column = snapshot.column(part, path)
+        mask = snapshot.passing(part, filter_, stop)
         codes = column.codes if mask is None else column.codes[mask]
         counts = np.bincount(codes, minlength=len(column.values))
         for value, count in zip(column.values, counts.tolist(), strict=True):
@@ -109,7 +109,8 @@ def find_by_field(
             wanted.setdefault(scalar, []).append(position)
     found: dict[int, tuple[str, Source]] = {}
     for _, number, part in _parts([snapshot]):
-        for position, row in _first_rows(part, path, wanted).items():
+        column = snapshot.column(part, path)
+        for position, row in _first_rows(part, column, wanted).items():
             candidate = (part.segment.ids[row], Source(snapshot.collection_id, number, row))
             if position not in found or candidate[0] < found[position][0]:
                 found[position] = candidate
@@ -120,14 +121,6 @@ def has_vectors(snapshot: Snapshot, index: str) -> bool:
     """Say whether any document of the snapshot has a vector of that name."""
     vectors = (part.segment.vectors.get(index) for part in snapshot.parts)
     return any(stored is not None and len(stored.rows) for stored in vectors)
-
-
-def row_mask(part: Part, filter_: Filter | None) -> Mask | None:
-    """Return which rows of a part are live and pass, None for all of them."""
-    if filter_ is None:
-        return part.live
-    mask: Mask = mask_for(filter_, part.segment.column, part.segment.count)
-    return mask if part.live is None else mask & part.live
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +152,7 @@ def _search_parts(
         stored = part.segment.vectors.get(prepared.index)
         if stored is None:
             continue
-        mask = row_mask(part, prepared.filter)
+        mask = snapshot.passing(part, prepared.filter, stop)
         mask = within_mask(mask, prepared.within, snapshot, number, part)
         vector_mask = None if mask is None else mask[stored.rows]
         top = engine.search(stored.block, vectors, k, vector_mask, stop=stop)
@@ -231,9 +224,8 @@ def _scalars(value: JsonValue) -> set[tuple[type, JsonValue]]:
 
 
 def _first_rows(
-    part: Part, path: str, wanted: Mapping[tuple[type, JsonValue], list[int]]
+    part: Part, column: Column, wanted: Mapping[tuple[type, JsonValue], list[int]]
 ) -> dict[int, int]:
-    column = part.segment.column(path)
     live = np.ones(part.segment.count, np.bool_) if part.live is None else part.live
     first: dict[int, int] = {}
     for code, value in enumerate(column.values):

@@ -17,7 +17,7 @@ from core.errors import DeadlineError
 from core.hits import Evidence, Hit, SearchAnswer, TextRequest
 from core.ports.text import TextIndex, TextSearch
 from core.rows.row import Source
-from core.runtime.searching import merge_hits, row_mask, within_mask
+from core.runtime.searching import merge_hits, within_mask
 from core.storage.snapshot import Snapshot
 from core.types import JsonValue
 
@@ -132,7 +132,7 @@ def search_texts(
     compared = 0
     for snapshot in snapshots:
         text = indexes.get(snapshot, deadline, stop)
-        mask = _text_mask(snapshot, text, request)
+        mask = _text_mask(snapshot, text, request, stop)
         found = text.index.search(request.text, request.k, mask, stop=stop)
         compared += found.compared
         runs.append(_hits(snapshot, text, found.rows.tolist(), found.scores.tolist()))
@@ -185,12 +185,14 @@ def _index_snapshot(engine: TextSearch, snapshot: Snapshot, stop: Stop) -> Snaps
     return SnapshotText(index, np.array(parts, np.int32), np.array(rows, np.int32))
 
 
-def _text_mask(snapshot: Snapshot, text: SnapshotText, request: TextRequest) -> Mask | None:
+def _text_mask(
+    snapshot: Snapshot, text: SnapshotText, request: TextRequest, stop: Callable[[], bool]
+) -> Mask | None:
     if request.filter is None and request.within is None:
         return None  # all that is indexed lives
     mask: Mask = np.zeros(len(text.rows), np.bool_)
     for number, part in enumerate(snapshot.parts):
-        chosen = row_mask(part, request.filter)
+        chosen = snapshot.passing(part, request.filter, stop)
         chosen = within_mask(chosen, request.within, snapshot, number, part)
         own = text.parts == number
         mask[own] = True if chosen is None else chosen[text.rows[own]]

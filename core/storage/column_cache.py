@@ -2,6 +2,7 @@
 
 import threading
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import Final
 
 from core.search.columns import Column, build_column
@@ -28,11 +29,15 @@ class ColumnCache:
         stored = self._stored.find(path, len(self._payloads))
         if stored is not None:
             return stored
+        return self.build(path, lambda: build_column(self._payloads, path))
+
+    def build(self, path: str, make: Callable[[], Column]) -> Column:
+        """Return what was built under that name, else what `make` makes now."""
         # Building holds the interpreter anyway: side by side it would be no faster, only larger.
         with self._lock:
             column = self._built.get(path)
             if column is None:
-                column = build_column(self._payloads, path)
+                column = make()
                 self._keep(path, column)
             self._built.move_to_end(path)
             return column

@@ -107,8 +107,16 @@ class Segment:
         return self._payloads.read_bytes(row)
 
     def column(self, path: str) -> Column:
-        """Return the column of any dot path: a stored one, or built now and kept for a while."""
+        """Return the column of any dot path: a stored one, or built now and kept for a while.
+
+        The id is a field like any other, though no payload holds it.
+        """
+        if path == "document_id":
+            return self._columns.build(path, self._id_column)
         return self._columns.get(path)
+
+    def _id_column(self) -> Column:
+        return Column(tuple(self.ids), np.arange(self.count, dtype=np.int32))
 
     def held_column(self, path: str) -> Column | None:
         """Return a column that costs nothing: stored with the segment, or built before."""

@@ -1,8 +1,9 @@
 """A snapshot: one version of a collection, its segments and which of their rows live."""
 
 import heapq
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -10,6 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.arrays import Mask
+from core.filtering.nodes import Filter
+from core.search.columns import Column
+from core.search.masks import mask_for
 from core.storage.manifest import Manifest
 from core.storage.segment_cache import SegmentCache
 from core.storage.segments import Segment
@@ -65,6 +69,25 @@ class Snapshot:
     def count(self) -> int:
         """How many documents there are."""
         return sum(part.live_count for part in self.parts)
+
+    def column(self, part: Part, path: str) -> Column:
+        """Return a field's values in the rows of one of its parts; what names a document, its id
+        and its collection's, are fields too."""
+        if path == "collection_id":
+            return Column((self.collection_id,), np.zeros(part.segment.count, np.int32))
+        return part.segment.column(path)
+
+    def passing(
+        self, part: Part, tree: Filter | None, stop: Callable[[], bool] = lambda: False
+    ) -> Mask | None:
+        """Return which rows of a part live and satisfy the filter, None for all of them.
+
+        `stop` is asked now and then; once true, `DeadlineError`.
+        """
+        if tree is None:
+            return part.live
+        mask: Mask = mask_for(tree, partial(self.column, part), part.segment.count, stop)
+        return mask if part.live is None else mask & part.live
 
     def find(self, document_id: str) -> Ref | None:
         """Return where the document is, None if there is none of that id."""

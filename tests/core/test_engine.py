@@ -354,3 +354,29 @@ def test_every_result_is_told_once_as_it_is_done(app: App, shop: Namespace) -> N
     request = parse_model(BatchRequest, {"queries": queries})
     asyncio.run(app.engine.execute_batch(shop, "nearest", request, deadline=NEVER, on_result=tell))
     assert sorted(told) == list(range(6))
+
+
+@pytest.mark.parametrize("place", ["stage", "query", "pre_filters"])
+def test_what_names_a_document_can_be_filtered_on(app: App, shop: Namespace, place: str) -> None:
+    wanted = ["d0003", "d0042", "d0299"]
+    tree = {"field": "document_id", "operator": "in", "value": wanted}
+    nearest = search_stage(final_top_k=20)
+    stages: list[JsonObject] = [nearest]
+    query = vector_query(0)
+    if place == "stage":
+        stages.append(stage("attribute_filter", **tree))
+    elif place == "pre_filters":
+        nearest["config"]["pre_filters"] = tree
+    else:
+        query["filters"] = tree
+    make_retriever(app, shop, stages, name=f"ids-{place}")
+    result = run_batch(app, shop, f"ids-{place}", [query])["results"][0]
+    assert sorted(d["document_id"] for d in result["documents"]) == wanted
+    assert result["evidence"]["compared"] == 3
+
+
+def test_a_filter_on_the_collection_is_one_on_a_field(app: App, shop: Namespace) -> None:
+    own = {"collection_id": shop.default_collection_id}
+    both = [vector_query(0, filters=own), vector_query(0, filters={"NOT": own})]
+    found, none = run_batch(app, shop, "nearest", both)["results"]
+    assert (found["evidence"]["compared"], none["evidence"]["compared"]) == (300, 0)
