@@ -102,11 +102,14 @@ class Engine:
         limit = request.settings.limit or DEFAULT_LIMIT
         page = partial(first_rows, limit=limit)
         results: list[JsonObject | None] = [None] * len(request.queries)
+        size = 0
 
         async def run_group(group: int) -> None:
+            nonlocal size
             answered = await answer_query(call, prepared[group], page, asked=limit)
             for copy in _copies(answered.result, groups[group]):
                 results[copy["index"]] = copy
+                size += answered.size
                 if on_result is not None:
                     await on_result(copy)
 
@@ -119,7 +122,7 @@ class Engine:
         whole = [result or _timed_out(call, index) for index, result in enumerate(results)]
         batch_id = new_id("bat")
         if on_result is None:  # else every document is on its way already
-            whole = await self._spill(call, whole, batch_id)
+            whole = await self._spill(call, whole, size, batch_id)
         concurrency = {"requested": request.concurrency, "peak": run.peak}
         about = {"concurrency": concurrency, **self._about(call), "warnings": []}
         return batch_answer(whole, batch_id=batch_id, about=about)
@@ -229,7 +232,7 @@ class Engine:
             raise answered.error
         result = answered.result
         result["warnings"] += ignored_sizes(request, page_size(asked))
-        (result,) = await self._spill(call, [result], result["execution_id"])
+        (result,) = await self._spill(call, [result], answered.size, result["execution_id"])
         about = {"pagination": None, **self._about(call)}
         if request.explain:
             about["explain_plan"] = summarize_optimization(call.plan.plan, call.plan_ms)
@@ -254,11 +257,12 @@ class Engine:
         }
 
     async def _spill(
-        self, call: Call, results: Sequence[JsonObject], folder: str
+        self, call: Call, results: Sequence[JsonObject], size: int, folder: str
     ) -> list[JsonObject]:
         """Return the results; of an answer that is too large, the documents of the largest are
         moved out, or their results fail: nothing is ever cut short."""
-        if not any(result["documents"] for result in results):
+        # Far below the limit nothing needs to be measured again.
+        if size <= self._delivery.spill_bytes // 2:
             return list(results)
         prefix = f"{call.namespace.namespace_id}/results/{folder}"
         # Copies: a thread that outlives the deadline must not touch what is being answered.

@@ -54,9 +54,10 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """A query's result, and the error behind it if it failed."""
+    """A query's result, its bytes as JSON, and the error behind it if it failed."""
 
     result: JsonObject
+    size: int
     error: Exception | None = None
 
 
@@ -83,7 +84,8 @@ async def answer_query(
     try:
         if isinstance(prepared, Exception):
             raise prepared
-        answered = Answered(await _run(call, prepared, page, asked))
+        result = await _run(call, prepared, page, asked)
+        answered = Answered(result, _json_size(result))
     except TimeoutError:
         answered = _failed(call, DeadlineError("the query's time ran out"))
     except Exception as error:
@@ -105,15 +107,13 @@ async def _run(call: Call, prepared: PreparedQuery, page: Page, asked: int) -> J
     result = completed_result(
         ran, documents, asked=asked, snapshots=call.snapshots, warnings=warnings
     )
-    whole = {**result, **about}
-    _check_json(whole)
-    return whole
+    return {**result, **about}
 
 
-def _check_json(result: JsonObject) -> None:
-    """Fail the one query whose stages made what cannot be answered, rather than all of them."""
+def _json_size(result: JsonObject) -> int:
+    """Return a result's bytes; fail the one query whose stages made what cannot be answered."""
     try:
-        orjson.dumps(result)
+        return len(orjson.dumps(result))
     except TypeError as error:
         raise StageError(f"the result holds what JSON cannot: {error}") from error
 
@@ -137,4 +137,5 @@ def _failed(call: Call, error: Exception) -> Answered:
     cause = error.error if isinstance(error, StageFailure) else error
     if not isinstance(cause, TrawlError):
         _log.error("a query failed unexpectedly", exc_info=cause)
-    return Answered(failed_result(error, snapshots=call.snapshots), cause)
+    result = failed_result(error, snapshots=call.snapshots)
+    return Answered(result, len(orjson.dumps(result)), cause)
