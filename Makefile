@@ -42,7 +42,7 @@ $(BIN)/python:
 $(VENV)/.for-test: $(PINS) | $(BIN)/python
 	@echo "environment: installing what the tests need (a minute or two the first time)"
 	@$(INSTALL) '.[local,media,text,infra,dev]'
-	@touch $(VENV)/.for-demo $@
+	@touch $(VENV)/.for-demo $(VENV)/.for-deploy $@
 
 $(VENV)/.for-demo: $(PINS) | $(BIN)/python
 	@echo "environment: installing what the demo needs (less than a minute the first time)"
@@ -105,6 +105,21 @@ pytest:
 	@echo "check: tests"
 	@$(BIN)/python -m pytest -v --numprocesses $(WORKERS) --maxprocesses 4 --dist loadfile
 
+# An environment of its own: the emulator wants other versions of what we use.
+MINISTACK := $(VENV)/ministack
+MINISTACK_PINS := tests/e2e/aws/ministack.txt
+
+$(MINISTACK)/.made: $(MINISTACK_PINS) | $(BIN)/python
+	@echo "environment: installing the AWS emulator"
+	@$(BIN)/python -m venv --clear $(MINISTACK)
+	@$(MINISTACK)/bin/python -m pip install --quiet --quiet --disable-pip-version-check \
+		--requirement $(MINISTACK_PINS)
+	@touch $@
+
+.PHONY: e2e
+e2e: env $(MINISTACK)/.made $(CDK) ## Deploy to an AWS emulator on this machine, use it, and remove it
+	@$(BIN)/python -m pytest -v tests/e2e/aws
+
 .PHONY: format
 format: env ## Format the sources, and fix what the linter can
 	@$(BIN)/ruff check --quiet --fix . ; $(BIN)/ruff format --quiet .
@@ -120,6 +135,43 @@ bench-search bench-batch bench-overhead bench-cold_start: bench-%: $(VENV)/.for-
 	@$(BIN)/python -m benchmarks.$*
 
 # --- deploying it ----------------------------------------------------------------------------
+
+# What CDK's command line needs: its one package, pinned. It reports home unless told not to.
+CDK := node_modules/.bin/cdk
+export CDK_DISABLE_CLI_TELEMETRY ?= 1
+STAGE ?= dev
+# More context: CDK_CONTEXT='-c memory_mb=1769 -c retain=false'. infra/settings.py lists it.
+CDK_CONTEXT ?=
+# When to ask before deploying: never, broadening (new permissions), any-change.
+APPROVAL ?= broadening
+DEPLOYED := build/deployed/$(STAGE).json
+TO_STAGE = -c stage=$(STAGE) $(CDK_CONTEXT)
+
+$(CDK): package.json package-lock.json
+	@npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
+$(VENV)/.for-deploy: $(PINS) | $(BIN)/python
+	@echo "environment: installing what deploying needs"
+	@$(INSTALL) '.[local,media,text,infra]'
+	@touch $@
+
+.PHONY: deploy
+deploy: $(VENV)/.for-deploy $(CDK) ## Deploy to the AWS account and region of the environment (STAGE=dev)
+	@$(CDK) bootstrap --output build/cdk-bootstrap -c bundle=false $(TO_STAGE)
+	@mkdir -p $(dir $(DEPLOYED))
+	@$(CDK) deploy --output build/cdk --require-approval $(APPROVAL) --outputs-file $(DEPLOYED) \
+		$(TO_STAGE)
+	@$(BIN)/python -m infra.handover $(DEPLOYED)
+
+.PHONY: deployed
+deployed: ## Print the variables that make `trawl` work on the deployment itself
+	@$(BIN)/python -m infra.handover --exports $(DEPLOYED)
+
+.PHONY: destroy
+destroy: $(VENV)/.for-deploy $(CDK) ## Remove the deployment; table and buckets stay unless retain=false was deployed
+	@$(CDK) destroy --force --output build/cdk-bootstrap -c bundle=false $(TO_STAGE)
+	@rm -f $(DEPLOYED)
 
 .PHONY: synth
 synth: env ## Write the CloudFormation template and its zips to cdk.out

@@ -22,6 +22,8 @@ from infra.settings import InfraSettings
 
 # The gateway gives up at 30 s, so that the function must have answered before.
 TIMEOUT_S = 29
+# What its zip holds beside the project's own dependencies.
+EXTRAS = ("text",)
 # The share of the function's memory for index images; the rest is for the interpreter, for the
 # vectors of one merged search, and for answers.
 CACHE_SHARE = 0.5
@@ -130,7 +132,7 @@ class Api(Construct):
             runtime=runtime_of(settings),
             architecture=lambda_.Architecture.X86_64,
             handler="handlers.api.handler",
-            code=make_code(settings, requirements(("text",))),
+            code=make_code(settings, requirements(EXTRAS)),
             memory_size=settings.memory_mb,
             timeout=Duration.seconds(TIMEOUT_S),
             tracing=lambda_.Tracing.ACTIVE,

@@ -1,0 +1,89 @@
+"""After a deploy: where the service is, and the first admin key if there is none yet.
+
+`python -m infra.handover OUTPUTS` reads what `cdk deploy --outputs-file` wrote. With `--exports`
+it prints the variables that let `trawl` work on the deployment's table, for a shell to take.
+"""
+
+import argparse
+import json
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from core.settings import variables
+
+_OUTPUTS = ("ApiUrl", "TableName", "AssetsBucketName", "IndexBucketName", "ResultsBucketName")
+_TRAWL = str(Path(sys.executable).with_name("trawl"))
+
+
+class HandoverError(Exception):
+    """The deployment's outputs or its table cannot be read; the message says why."""
+
+
+def read_outputs(path: Path) -> dict[str, str]:
+    """Return the outputs of the one stack in the file."""
+    try:
+        [outputs] = json.loads(path.read_text()).values()
+        return {name: str(outputs[name]) for name in _OUTPUTS}
+    except (OSError, ValueError, AttributeError, LookupError, TypeError) as error:
+        raise HandoverError(f"{path} holds no stack's outputs: deploy first") from error
+
+
+def exports_of(outputs: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment in which `trawl` works on the deployment itself."""
+    return variables(
+        table=outputs["TableName"],
+        assets_bucket=outputs["AssetsBucketName"],
+        index_bucket=outputs["IndexBucketName"],
+        results_bucket=outputs["ResultsBucketName"],
+    )
+
+
+def hand_over(outputs: Mapping[str, str]) -> None:
+    """Print the address; make and print an admin key unless the table has keys already."""
+    environment = {
+        # A server or folder that the shell names is another service than this one.
+        **{k: v for k, v in os.environ.items() if not k.startswith("TRAWL_")},
+        **exports_of(outputs),
+    }
+    print(f"Trawl answers on {outputs['ApiUrl']}")
+    if json.loads(_trawl(["keys", "list", "--revoked", "--json"], environment)):
+        print("It has keys already: trawl keys create makes more")
+        return
+    key = _trawl(["keys", "create", "owner", "--admin"], environment).strip()
+    print(f"Admin key, shown this once: {key}")
+
+
+def _trawl(arguments: list[str], environment: Mapping[str, str]) -> str:
+    done = subprocess.run(  # noqa: S603 - our own command beside this interpreter
+        [_TRAWL, *arguments], env=dict(environment), capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise HandoverError(f"trawl {' '.join(arguments)} failed:\n{done.stderr.strip()}")
+    return done.stdout
+
+
+def main() -> int:
+    """Run the command; 1 with a message if there is nothing to hand over."""
+    parser = argparse.ArgumentParser(prog="python -m infra.handover", description=__doc__)
+    parser.add_argument("outputs", type=Path)
+    parser.add_argument("--exports", action="store_true")
+    arguments = parser.parse_args()
+    try:
+        outputs = read_outputs(arguments.outputs)
+        if arguments.exports:
+            for name, value in exports_of(outputs).items():
+                print(f"export {name}={shlex.quote(value)}")
+        else:
+            hand_over(outputs)
+    except HandoverError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

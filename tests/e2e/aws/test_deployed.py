@@ -1,0 +1,317 @@
+"""The service on AWS, as its users meet it: deployed, used through API Gateway, upgraded, removed.
+
+In the order of the file: each test finds what those before it have left.
+"""
+
+import base64
+import io
+import json
+import threading
+import time
+import urllib.error
+import urllib.request
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import pytest
+from botocore.exceptions import ClientError
+from PIL import Image
+
+from core.adapters.blobs_s3 import S3BlobStores
+from core.adapters.media_lambda import INLINE_BYTES
+from tests.core.media.pictures import encode, landscape
+from tests.e2e.aws.deployment import Deployment, make, run_trawl
+from tests.e2e.aws.emulator import ACCOUNT, REGION
+from tests.e2e.test_media_journey import STAGE
+from tests.servers import Client
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # the generated models shadow names of their base
+    from mixpeek import Mixpeek
+    from mixpeek._client.client import MixpeekAPIError
+
+VECTORS = {"red": [1.0, 0.0, 0.0], "green": [0.0, 1.0, 0.0], "blue": [0.0, 0.0, 1.0]}
+NEAREST = {
+    "stage_name": "nearest",
+    "stage_type": "filter",
+    "config": {
+        "stage_id": "feature_search",
+        "parameters": {
+            "searches": [
+                {
+                    "feature_uri": "clip",
+                    "query": {"input_mode": "vector", "value": "{{INPUT.vector}}"},
+                    "top_k": 3,
+                }
+            ],
+            "final_top_k": 3,
+        },
+    },
+}
+
+
+def as_uri(data: bytes) -> str:
+    return "data:;base64," + base64.b64encode(data).decode()
+
+
+def get(url: str) -> tuple[int, bytes]:
+    """Open a URL as anyone could: without credentials."""
+    try:
+        with urllib.request.urlopen(url, timeout=30) as answer:  # noqa: S310 - the emulator's
+            return answer.status, answer.read()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read()
+
+
+def test_a_deploy_ends_with_an_address_and_an_admin_key(deployment: Deployment) -> None:
+    assert deployment.outputs["ApiUrl"] in deployment.said
+    assert get(f"{deployment.base_url}/v1/health")[0] == 200
+
+
+def test_the_api_is_closed_without_a_key(admin: Client) -> None:
+    for key in (None, "sk_" + "0" * 16 + "_" + "x" * 43):
+        assert admin.holding(key).get("/v1/namespaces/nobody").status_code == 401
+    assert admin.get("/v1/namespaces/nobody").status_code == 404
+
+
+def test_the_command_line_makes_keys_in_the_table_itself(
+    deployment: Deployment, admin: Client
+) -> None:
+    key = run_trawl(deployment, "keys", "create", "second", "--admin").strip()
+    listed = json.loads(run_trawl(deployment, "keys", "list", "--json"))
+    assert sorted(one["name"] for one in listed) == ["owner", "second"]
+    assert admin.holding(key).get("/v1/namespaces/nobody").status_code == 404
+
+
+def test_the_official_sdk_makes_its_journey(deployment: Deployment) -> None:
+    sdk: Any = Mixpeek(deployment.key, namespace="colors", base_url=f"{deployment.base_url}/v1")
+    made = sdk.namespaces.create(
+        namespace_id="colors",
+        vector_configs=[{"name": "clip", "dimension": 3, "metric": "cosine"}],
+    )
+    assert made.namespace_id == "colors"
+    stored = sdk.namespaces.documents.upsert(
+        namespace_id="colors",
+        documents=[
+            {"document_id": name, "vectors": {"clip": vector}, "payload": {"name": name}}
+            for name, vector in VECTORS.items()
+        ],
+    )
+    assert stored.inserted == 3
+    collection = sdk.namespaces.get("colors").default_collection_id
+    sdk.retrievers.create(
+        name="colors",
+        collection_identifiers=[collection],
+        stages=[NEAREST],
+        input_schema={"vector": {"type": "array", "required": True}},
+    )
+    one = sdk.retrievers.execute("colors", inputs={"vector": VECTORS["red"]})
+    assert one.documents[0].document_id == "red"
+    batch = sdk.retrievers.execute_batch(
+        "colors", queries=[{"vector": vector} for vector in VECTORS.values()]
+    )
+    assert batch.status == "completed"
+    tops = [result.documents[0].document_id for result in batch.results]
+    assert tops == list(VECTORS)
+    with pytest.raises(MixpeekAPIError) as missing:
+        sdk.retrievers.execute("nobody", inputs={})
+    assert missing.value.status == 404
+
+
+@dataclass(frozen=True, slots=True)
+class Images:
+    """A namespace with a collection of four pictures, and a file that no event could hold."""
+
+    client: Client
+    large_file: str
+
+    def scan(self, files: list[str], **options: Any) -> Any:
+        """Return the answer to one batch of files."""
+        queries = [{"inputs": {"file": file}} for file in files]
+        path = "/v1/retrievers/copies/execute/batch"
+        return self.client.ok("POST", path, {"queries": queries, **options})
+
+
+@pytest.fixture(scope="module")
+def images(deployment: Deployment, admin: Client) -> Images:
+    """A collection of pictures that lie in the assets bucket, and a retriever of copies."""
+    made = admin.ok("POST", "/v1/namespaces/standalone", {"namespace_id": "images"})
+    prefix = made["namespace_id"]
+    bucket = deployment.outputs["AssetsBucketName"]
+    s3 = deployment.client("s3")
+    documents = []
+    for seed in range(4):
+        key = f"{prefix}/p{seed}.jpg"
+        s3.put_object(Bucket=bucket, Key=key, Body=encode(landscape(seed), "JPEG", quality=90))
+        documents.append({"document_id": f"p{seed}", "content": f"s3://{bucket}/{key}"})
+    # A copy of picture 2 that is too large for an event, as a bitmap is.
+    large = encode(landscape(2).resize((1500, 1125), Image.Resampling.BICUBIC), "BMP")
+    assert len(large) > INLINE_BYTES
+    s3.put_object(Bucket=bucket, Key=f"{prefix}/large.bmp", Body=large)
+    client = admin.within("images")
+    extractor = {"feature_extractor_name": "image.pdq"}
+    body = {"collection_name": "references", "feature_extractor": extractor}
+    client.ok("POST", "/v1/collections", body)
+    path = "/v1/namespaces/images/documents/upsert"
+    stored = client.ok("POST", path, {"documents": documents, "collection_id": "references"})
+    assert stored["document_ids"] == ["p0", "p1", "p2", "p3"], stored
+    retriever = {
+        "retriever_name": "copies",
+        "collection_identifiers": ["references"],
+        "stages": [STAGE],
+        "input_schema": {"file": {"type": "image", "required": True}},
+    }
+    client.ok("POST", "/v1/retrievers", retriever)
+    return Images(client, f"s3://{bucket}/{prefix}/large.bmp")
+
+
+def test_a_batch_of_files_goes_through_the_media_function(images: Images) -> None:
+    files = [
+        as_uri(encode(landscape(1).resize((160, 120)), "PNG")),
+        as_uri(encode(landscape(0), "JPEG", quality=40)),
+        as_uri(encode(landscape(3), "JPEG")[:2000]),
+        images.large_file,
+        as_uri(encode(Image.new("RGB", (64, 64)), "PNG")),
+        "https://169.254.169.254/latest/meta-data/",
+    ]
+    answer = images.scan(files)
+    results = answer["results"]
+    tops = [[one["document_id"] for one in result["documents"]] for result in results]
+    assert tops == [["p1"], ["p0"], [], ["p2"], [], []], results[3]["error"]
+    assert [result["status"] for result in results] == [
+        *("completed", "completed", "failed", "completed", "completed", "failed")
+    ]
+    assert results[2]["error"]["code"] == "media_unreadable"
+    assert "low_quality" in [reason["code"] for reason in results[4]["incomplete"]]
+    assert results[5]["error"]["blame"] == "media"
+
+
+def test_a_large_files_detour_leaves_nothing_behind(deployment: Deployment, images: Images) -> None:
+    answer = images.scan([images.large_file])
+    assert answer["status"] == "completed"
+    s3 = deployment.client("s3")
+    listed = s3.list_objects_v2(
+        Bucket=deployment.outputs["ResultsBucketName"], Prefix="media-in-flight/"
+    )
+    assert listed["KeyCount"] == 0
+
+
+def test_twenty_files_in_flight_are_all_answered(images: Images) -> None:
+    files = [as_uri(encode(landscape(seed % 4), "PNG")) for seed in range(20)]
+    answer = images.scan(files, concurrency=20, settings={"dedupe": False})
+    assert answer["status"] == "completed"
+    tops = [result["documents"][0]["document_id"] for result in answer["results"]]
+    assert tops == [f"p{seed % 4}" for seed in range(20)]
+
+
+def test_the_media_function_may_write_its_logs_and_touch_nothing(deployment: Deployment) -> None:
+    function = deployment.client("lambda").get_function_configuration(
+        FunctionName=deployment.outputs["MediaFunctionName"]
+    )
+    iam = deployment.client("iam")
+
+    def decisions(resource: str, *actions: str) -> set[str]:
+        simulated = iam.simulate_principal_policy(
+            PolicySourceArn=function["Role"], ActionNames=actions, ResourceArns=[resource]
+        )
+        return {one["EvalDecision"] for one in simulated["EvaluationResults"]}
+
+    group = function["LoggingConfig"]["LogGroup"]
+    logs = f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:{group}:*"
+    assert decisions(logs, "logs:PutLogEvents") == {"allowed"}
+    objects = f"arn:aws:s3:::{deployment.outputs['AssetsBucketName']}/images/p0.jpg"
+    assert decisions(objects, "s3:GetObject", "s3:PutObject") == {"implicitDeny"}
+    table = f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/{deployment.outputs['TableName']}"
+    assert decisions(table, "dynamodb:GetItem") == {"implicitDeny"}
+
+
+def test_a_presigned_url_opens_one_object_and_only_as_signed(
+    deployment: Deployment, images: Images
+) -> None:
+    answer = images.scan([as_uri(encode(landscape(0), "PNG"))], return_presigned_urls=True)
+    [document] = answer["results"][0]["documents"]
+    url = document["document_blobs"][0]["presigned_url"]
+    status, data = get(url)
+    assert status == 200
+    assert Image.open(io.BytesIO(data)).size == (320, 240)
+    parts = urlsplit(url)
+    signature = parts.query.rpartition("=")[2]
+    flipped = ("0" if signature[0] != "0" else "1") + signature[1:]
+    tampered = {
+        "another object": parts._replace(path=parts.path.replace("p0.jpg", "p1.jpg")),
+        "a longer life": parts._replace(
+            query=parts.query.replace("X-Amz-Expires=3", "X-Amz-Expires=6")
+        ),
+        "another signature": parts._replace(query=parts.query.replace(signature, flipped)),
+        "no signature": parts._replace(query=""),
+    }
+    for name, changed in tampered.items():
+        assert changed != parts, name
+        assert get(urlunsplit(changed))[0] == 403, name
+
+
+def test_an_expired_url_opens_nothing(deployment: Deployment, images: Images) -> None:
+    bucket = deployment.outputs["AssetsBucketName"]
+    key = deployment.client("s3").list_objects_v2(Bucket=bucket)["Contents"][0]["Key"]
+    signed = S3BlobStores().bucket(bucket).presign(key, expires_s=2)
+    assert get(signed.url)[0] == 200
+    time.sleep(max(0.0, signed.expires_at - time.time()) + 1.5)
+    status, body = get(signed.url)
+    assert status == 403
+    assert b"expired" in body
+
+
+def test_a_deploy_over_the_live_stack_answers_no_call_wrongly(
+    deployment: Deployment, images: Images
+) -> None:
+    file = as_uri(encode(landscape(1), "PNG"))
+    body = {"queries": [{"inputs": {"file": file}}]}
+    ended = threading.Event()
+    answers: list[str] = []
+
+    def use() -> None:
+        while not ended.is_set():
+            answer = images.client.post("/v1/retrievers/copies/execute/batch", body)
+            # The emulator kills a function that is updated; AWS lets its calls end.
+            if answer.status_code != 200 and "Worker process died" in answer.text:
+                continue
+            assert answer.status_code == 200, answer.text
+            answers.append(answer.json()["results"][0]["documents"][0]["document_id"])
+
+    with ThreadPoolExecutor(1) as pool:
+        traffic = pool.submit(use)
+        try:
+            said = make(deployment.emulator, "deploy", "-c retain=false -c memory_mb=1769")
+        finally:
+            ended.set()
+        traffic.result()
+    assert answers
+    assert set(answers) == {"p1"}
+    assert deployment.outputs["ApiUrl"] in said
+    # It has keys already: none is made beside them.
+    assert "sk_" not in said
+    functions = deployment.client("lambda").list_functions()["Functions"]
+    assert 1769 in [function["MemorySize"] for function in functions]
+    assert images.scan([file])["status"] == "completed"
+
+
+def test_a_destroy_removes_all_of_it(deployment: Deployment) -> None:
+    s3 = deployment.client("s3")
+    names = [deployment.outputs[f"{kind}BucketName"] for kind in ("Assets", "Index", "Results")]
+    # CloudFormation deletes no bucket that holds anything: emptying it is the owner's decision.
+    for name in names:
+        for found in s3.get_paginator("list_objects_v2").paginate(Bucket=name):
+            for one in found.get("Contents", ()):
+                s3.delete_object(Bucket=name, Key=one["Key"])
+    make(deployment.emulator, "destroy")
+    assert get(f"{deployment.base_url}/v1/health")[0] in (403, 404)
+    left = {bucket["Name"] for bucket in s3.list_buckets()["Buckets"]}
+    assert not left & set(names)
+    with pytest.raises(ClientError, match="ResourceNotFound"):
+        deployment.client("dynamodb").describe_table(TableName=deployment.outputs["TableName"])
+    functions = deployment.client("lambda").list_functions()["Functions"]
+    assert [f["FunctionName"] for f in functions if "trawl" in f["FunctionName"]] == []
