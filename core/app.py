@@ -32,8 +32,8 @@ from core.settings import Settings
 from core.storage.collections import CollectionStore
 from core.storage.segment_cache import SegmentCache
 
-# Threads for what blocks: the 20 queries that a batch may have in flight, and searches beside.
-_POOL_THREADS = 24
+# Threads for what blocks, and others for media: two batches of 20 files in flight.
+_POOL_THREADS, _MEDIA_THREADS = 24, 40
 # Text indexes may take this part of the cache's size, beside it.
 _TEXT_SHARE = 4
 _LOCAL_BUCKETS = ("assets", "index", "results")
@@ -59,7 +59,8 @@ class App:
     def close(self) -> None:
         """End what runs beside the caller; the app is of no use afterwards."""
         self._services.extractor.close()
-        self._services.pool.shutdown(wait=True, cancel_futures=True)
+        for pool in (self._services.media_pool, self._services.pool):
+            pool.shutdown(wait=True, cancel_futures=True)
 
 
 def build_app(settings: Settings, *, base_url: str = "http://127.0.0.1:8080") -> App:
@@ -87,6 +88,7 @@ def build_app(settings: Settings, *, base_url: str = "http://127.0.0.1:8080") ->
     extractor = _extractor(settings, buckets.bucket(results))
     reader = partial(read_object, buckets, assets)
     pool = ThreadPoolExecutor(_POOL_THREADS, thread_name_prefix="trawl")
+    media_pool = ThreadPoolExecutor(_MEDIA_THREADS, thread_name_prefix="trawl-media")
     vectors = EmbeddedVectors(settings.threads)
     services = Services(
         store=store,
@@ -96,6 +98,7 @@ def build_app(settings: Settings, *, base_url: str = "http://127.0.0.1:8080") ->
         fetcher=fetcher,
         read_object=reader,
         pool=pool,
+        media_pool=media_pool,
         searches=merged_searches(vectors, pool),
         texts=TextIndexes(TantivyText(), settings.cache_mb * 1024 * 1024 // _TEXT_SHARE),
     )

@@ -9,12 +9,13 @@ from core.models.execution import AdhocRequest
 from core.models.features import index_name
 from core.models.namespaces import Namespace
 from core.models.retriever import Retriever, RetrieverCreate
-from core.optimizer.optimizer import OPTIMIZER_VERSION, optimize
+from core.optimizer.optimizer import optimize
 from core.plan.build import CheckFeature, build_plan
 from core.plan.cache import Level, PlanCache, PlanKey
 from core.plan.compile import CompiledPlan, compile_plan
 from core.plan.explain import explain_plans
 from core.plan.nodes import Plan
+from core.plan.version import planner_version
 from core.runtime.environment import CollectionFinder
 from core.storage.collections import CollectionStore
 from core.types import JsonObject
@@ -57,7 +58,7 @@ class Planner:
             namespace.namespace_id,
             retriever.retriever_id,
             retriever.version,
-            OPTIMIZER_VERSION,
+            planner_version(),
             optimized,
         )
         return self._cache.find(key, lambda: self._plan(namespace, retriever, optimized=optimized))

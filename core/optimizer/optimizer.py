@@ -19,10 +19,6 @@ from core.optimizer.sort_with_limit_as_top_k import sort_with_limit_as_top_k
 from core.optimizer.stop_early import stop_early
 from core.plan.nodes import Decision, Plan
 
-# Grows with every change of a rule or of a node's form: cached plans of other versions are not
-# looked at.
-OPTIMIZER_VERSION = 2
-
 # Returns the plan, changed or the very same, and why.
 Rule = Callable[[Plan], tuple[Plan, str]]
 

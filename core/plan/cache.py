@@ -31,7 +31,7 @@ class PlanKey:
     namespace_id: str
     retriever_id: str
     retriever_version: int
-    optimizer_version: int
+    planner_version: str
     optimized: bool
 
     @property
@@ -43,7 +43,7 @@ class PlanKey:
     def name(self) -> str:
         """The key within the partition."""
         kind = "optimized" if self.optimized else "written"
-        return f"{self.retriever_id}#{self.retriever_version}#{self.optimizer_version}#{kind}"
+        return f"{self.retriever_id}#{self.retriever_version}#{self.planner_version}#{kind}"
 
     @property
     def blob(self) -> str:

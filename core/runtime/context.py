@@ -225,7 +225,8 @@ class StageRun:
                 declared_type=media.declared_type,
             )
 
-        extraction = await self._run(fetch_and_extract)
+        loop = asyncio.get_running_loop()
+        extraction = await loop.run_in_executor(services.media_pool, fetch_and_extract)
         self._note(extraction)
         return [
             QueryChunk(

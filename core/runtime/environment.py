@@ -48,7 +48,8 @@ class CollectionFinder(Protocol):
 class Services:
     """What one process has for executions; made once, by the composition root.
 
-    `pool` runs what blocks: searches, reads, fetches, extraction. Everything that runs there
+    `pool` runs what blocks: plans, reads, searches; `media_pool` fetches and extracts, apart, so
+    that slow hosts never hold up a batch that has no media. Everything that runs in either
     keeps its own deadline.
     """
 
@@ -59,6 +60,7 @@ class Services:
     fetcher: MediaFetcher
     read_object: Callable[[Namespace], ReadObject]  # what a namespace's queries may read
     pool: Executor
+    media_pool: Executor
     searches: Coalescer[PreparedSearch, SearchAnswer]
     texts: TextIndexes
 

@@ -21,7 +21,7 @@ from core.ports.blobs import Blobs
 from core.ports.records import Put, Records
 from core.types import JsonObject
 
-KEY = PlanKey("ns_a", "ret_1", 3, 7, optimized=True)
+KEY = PlanKey("ns_a", "ret_1", 3, "7", optimized=True)
 
 
 def make_plan(namespace: str = "ns_a", note: str = "") -> Plan:
@@ -73,7 +73,7 @@ def test_a_plan_too_large_for_a_record_lies_in_blobs(places: tuple[Records, Blob
         {"namespace_id": "ns_b"},
         {"retriever_id": "ret_2"},
         {"retriever_version": 4},
-        {"optimizer_version": 8},
+        {"planner_version": "8"},
         {"optimized": False},
     ],
 )
@@ -164,7 +164,7 @@ def test_a_build_that_fails_is_not_kept(places: tuple[Records, Blobs]) -> None:
 
 def test_the_least_recently_used_leaves_the_process_first(places: tuple[Records, Blobs]) -> None:
     cache = PlanCache(*places, capacity=2)
-    keys = [replace(KEY, optimizer_version=n) for n in range(3)]
+    keys = [replace(KEY, planner_version=str(n)) for n in range(3)]
 
     def ask(order: str) -> Iterator[str]:
         return (cache.find(keys[int(n)], make_plan)[1] for n in order)
