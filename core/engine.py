@@ -88,7 +88,7 @@ class Engine:
         deadline: Deadline,
         on_result: OnResult | None = None,
     ) -> JsonObject:
-        """Run every query of the batch and return the whole answer (`design.md` §2).
+        """Run every query of the batch and return the whole answer (`docs/design.md`).
 
         `deadline` is when the answer must be ready. `on_result` is told each result as it is
         done, in the order of completion. Raises only what concerns the batch as a whole:

@@ -1,6 +1,6 @@
 """Templates of stage parameters and filters: parsed once, rendered per query or per document.
 
-The language is the published one (contract §6): Jinja's expressions, `if` and `for`, over JSON
+The language is the published one: Jinja's expressions, `if` and `for`, over JSON
 data only. It has an interpreter of its own, `core/templating/`, rather than a library's. What was
 measured of MiniJinja 3.0.5 under its step limit: `a ~ a` in a loop doubles until the process is
 aborted, `'%1000000000d'|format(1)` takes nine seconds, 64,000 minus signs overflow the stack,

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from core.app import App
     from core.ports.records import Records
 
-# Of clients that retry, as the reference's SDK does (contract §1.4).
+# Of clients that retry, as the reference's SDK does.
 _RETRIED: Final = frozenset({429, 503})
 _FIRST_WAIT_S: Final = 2.0
 _LONGEST_WAIT_S: Final = 30.0

@@ -81,7 +81,7 @@ class RetrieverCatalog:
         """Store the next version with what the request names changed.
 
         Raises `BadRequestError` for a patch that names nothing, and `InvalidRequestError` for a
-        change of the inputs that breaks callers (contract §3.4).
+        change of the inputs that breaks callers (the rule of the reference).
         """
         changes = self._changes(namespace, request)
         for attempt in range(PATCH_ATTEMPTS):

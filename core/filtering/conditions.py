@@ -1,6 +1,6 @@
 """The filter language: reading a filter into a frozen, hashable tree, and rendering its templates.
 
-Contract §5, with every undefined shape settled: see `parse_filter`.
+The language is the reference's, with every undefined shape settled: see `parse_filter`.
 """
 
 import math

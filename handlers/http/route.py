@@ -41,7 +41,7 @@ class Route:
     body: str | None = None
     answer: str | None = None
     query: tuple[Param, ...] = ()
-    # Problems of type too_long at a path tell the limit under this name (contract §1.1).
+    # Problems of type too_long at a path tell the limit under this name.
     limits: Mapping[str, tuple[str, int]] | None = None
     streams: bool = False
 

@@ -37,7 +37,7 @@ class AnswerTooLargeError(TrawlError):
     blame = "caller"
 
 
-# The error types are the reference's where it has one (contract §1.4).
+# The error types are the reference's where it has one.
 STATUSES: Final = MappingProxyType[type[TrawlError], tuple[int, str]](
     {
         TrawlError: (500, "InternalServerError"),
@@ -78,7 +78,7 @@ def status_of(error: TrawlError) -> tuple[int, str]:
 
 
 def error_body(error: TrawlError, request_id: str) -> tuple[int, JsonObject, dict[str, str]]:
-    """Return status, envelope (contract §1.4) and headers of an error.
+    """Return status, envelope and headers of an error.
 
     A 500 tells the request id and nothing else: what went wrong stands in the service's log.
     """

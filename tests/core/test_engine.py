@@ -1,4 +1,4 @@
-"""The batch's promises (`design.md` §2), each tested on a whole service with real storage."""
+"""The batch's promises (`docs/design.md`), each tested on a whole service with real storage."""
 
 import asyncio
 import threading
