@@ -145,6 +145,8 @@ CDK_CONTEXT ?=
 # When to ask before deploying: never, broadening (new permissions), any-change.
 APPROVAL ?= broadening
 DEPLOYED := build/deployed/$(STAGE).json
+# One each: the command line works in a folder alone.
+SYNTHED := build/cdk/$(STAGE)
 TO_STAGE = -c stage=$(STAGE) $(CDK_CONTEXT)
 
 $(CDK): package.json package-lock.json
@@ -158,9 +160,9 @@ $(VENV)/.for-deploy: $(PINS) | $(BIN)/python
 
 .PHONY: deploy
 deploy: $(VENV)/.for-deploy $(CDK) ## Deploy to the AWS account and region of the environment (STAGE=dev)
-	@$(CDK) bootstrap --output build/cdk-bootstrap -c bundle=false $(TO_STAGE)
+	@$(CDK) bootstrap --output $(SYNTHED)-bare -c bundle=false $(TO_STAGE)
 	@mkdir -p $(dir $(DEPLOYED))
-	@$(CDK) deploy --output build/cdk --require-approval $(APPROVAL) --outputs-file $(DEPLOYED) \
+	@$(CDK) deploy --output $(SYNTHED) --require-approval $(APPROVAL) --outputs-file $(DEPLOYED) \
 		$(TO_STAGE)
 	@$(BIN)/python -m infra.handover $(DEPLOYED)
 
@@ -170,7 +172,7 @@ deployed: ## Print the variables that make `trawl` work on the deployment itself
 
 .PHONY: destroy
 destroy: $(VENV)/.for-deploy $(CDK) ## Remove the deployment; table and buckets stay unless retain=false was deployed
-	@$(CDK) destroy --force --output build/cdk-bootstrap -c bundle=false $(TO_STAGE)
+	@$(CDK) destroy --force --output $(SYNTHED)-bare -c bundle=false $(TO_STAGE)
 	@rm -f $(DEPLOYED)
 
 .PHONY: synth
