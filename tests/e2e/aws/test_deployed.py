@@ -26,31 +26,13 @@ from tests.core.media.pictures import encode, landscape
 from tests.e2e.aws.deployment import Deployment, make, run_trawl
 from tests.e2e.aws.emulator import ACCOUNT, REGION
 from tests.e2e.test_media_journey import STAGE
+from tests.e2e.test_sdk_journey import STAGES, VECTORS
 from tests.servers import Client
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # the generated models shadow names of their base
     from mixpeek import Mixpeek
     from mixpeek._client.client import MixpeekAPIError
-
-VECTORS = {"red": [1.0, 0.0, 0.0], "green": [0.0, 1.0, 0.0], "blue": [0.0, 0.0, 1.0]}
-NEAREST = {
-    "stage_name": "nearest",
-    "stage_type": "filter",
-    "config": {
-        "stage_id": "feature_search",
-        "parameters": {
-            "searches": [
-                {
-                    "feature_uri": "clip",
-                    "query": {"input_mode": "vector", "value": "{{INPUT.vector}}"},
-                    "top_k": 3,
-                }
-            ],
-            "final_top_k": 3,
-        },
-    },
-}
 
 
 def as_uri(data: bytes) -> str:
@@ -106,7 +88,7 @@ def test_the_official_sdk_makes_its_journey(deployment: Deployment) -> None:
     sdk.retrievers.create(
         name="colors",
         collection_identifiers=[collection],
-        stages=[NEAREST],
+        stages=STAGES,
         input_schema={"vector": {"type": "array", "required": True}},
     )
     one = sdk.retrievers.execute("colors", inputs={"vector": VECTORS["red"]})
