@@ -167,6 +167,14 @@ class UnavailableError(TrawlError):
     retryable = True
 
 
+class StorageRefusedError(UnavailableError):
+    """Storage is there and will not do it: read-only, full, no folder of ours. Asking again at
+    once is of no use; somebody has to mend it."""
+
+    code = "storage_refused"
+    retryable = False
+
+
 class BlobNotFoundError(TrawlError):
     """No blob under that key."""
 

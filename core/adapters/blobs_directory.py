@@ -16,7 +16,13 @@ from typing import Final
 from urllib.parse import quote
 
 from core.adapters.blobs_checks import check_bucket, check_expiry, check_key, check_range
-from core.errors import BlobNotFoundError, ConflictError, InvalidRequestError, UnavailableError
+from core.errors import (
+    BlobNotFoundError,
+    ConflictError,
+    InvalidRequestError,
+    StorageRefusedError,
+    UnavailableError,
+)
 from core.ports.blobs import BlobInfo, Presigned
 
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
@@ -25,6 +31,8 @@ _INCOMING: Final = ".incoming"  # no bucket can be named so
 # lives, and a process may have no more than 256 of them (macOS) or 1,024.
 _MAPPED_BYTES: Final = 16 << 20
 _ABSENT: Final = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR)
+# No waiting ends these: somebody has to mend the folder or the disk.
+_LASTING: Final = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT)
 
 
 class DirectoryBlobs:
@@ -208,7 +216,13 @@ def _mapped_errors(key: str, *, writing: bool = False) -> Iterator[None]:
             raise BlobNotFoundError(f"no blob under {key}") from error
         if error.errno == errno.ENAMETOOLONG:
             raise InvalidRequestError(f"blob key is too long for a file name: {key}") from error
-        raise UnavailableError(f"the blobs folder did not answer: {error}") from error
+        raise _refusal(error) from error
+
+
+def _refusal(error: OSError) -> UnavailableError:
+    if error.errno in _LASTING:
+        return StorageRefusedError(f"the blobs folder cannot be used: {error.strerror}")
+    return UnavailableError(f"the blobs folder did not answer: {error}")
 
 
 def _write_durably(path: Path, data: bytes | memoryview) -> None:
@@ -249,7 +263,7 @@ def _walk(folder: Path, base: str, prefix: str) -> Iterator[BlobInfo]:
     except OSError as error:
         if error.errno in _ABSENT:
             return
-        raise UnavailableError(f"the blobs folder did not answer: {error}") from error
+        raise _refusal(error) from error
     for name in sorted(names):
         key = base + name
         if name.endswith("/"):

@@ -13,10 +13,21 @@ from typing import Final
 import orjson
 
 from core.adapters.records_checks import check_keys, check_limit, check_transaction, encode_value
-from core.errors import ConflictError, UnavailableError
+from core.errors import ConflictError, StorageRefusedError, UnavailableError
 from core.ports.records import ABSENT, Delete, Put, Record, RecordPage
 
 _BUSY_S: Final = 30.0
+# No waiting ends these: somebody has to mend the file, its folder or the disk.
+_LASTING: Final = frozenset(
+    {
+        sqlite3.SQLITE_PERM,
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_CORRUPT,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_NOTADB,
+    }
+)
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS records (
     partition TEXT NOT NULL,
@@ -176,6 +187,9 @@ class SqliteRecords:
             finally:
                 self._give_back(connection)
         except sqlite3.Error as error:
+            if _is_lasting(error):
+                message = f"the file {self._path.name} cannot be used: {error}"
+                raise StorageRefusedError(message) from error
             raise UnavailableError(f"the records file did not answer: {error}") from error
 
     def _take(self) -> sqlite3.Connection | None:
@@ -193,7 +207,7 @@ class SqliteRecords:
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise UnavailableError(f"cannot make the records folder: {error}") from error
+            raise StorageRefusedError(f"cannot make the records folder: {error}") from error
         connection = sqlite3.connect(
             self._path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False
         )
@@ -211,9 +225,15 @@ class SqliteRecords:
                 # Not covered by the busy timeout: two first openers at once meet an error here.
                 connection.execute("PRAGMA journal_mode = WAL")
                 break
-            except sqlite3.OperationalError:
-                if time.monotonic() > deadline:
+            except sqlite3.OperationalError as error:
+                if _is_lasting(error) or time.monotonic() > deadline:
                     raise
                 time.sleep(0.01)
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute(_SCHEMA)
+
+
+def _is_lasting(error: sqlite3.Error) -> bool:
+    code = getattr(error, "sqlite_errorcode", None)
+    # An extended code keeps its kind in the lowest byte.
+    return code is not None and code & 0xFF in _LASTING

@@ -90,8 +90,9 @@ def error_body(error: TrawlError, request_id: str) -> tuple[int, JsonObject, dic
         details["validation_errors"] = [problem.to_json() for problem in error.problems]
     headers: dict[str, str] = {}
     if status in _RETRYABLE:
-        seconds = error.retry_after_seconds or _DEFAULT_RETRY_SECONDS
         details["retryable"] = error.retryable
+    if status in _RETRYABLE and error.retryable:
+        seconds = error.retry_after_seconds or _DEFAULT_RETRY_SECONDS
         details["retry_after_seconds"] = seconds
         headers["Retry-After"] = str(math.ceil(seconds))
     if status == 401:

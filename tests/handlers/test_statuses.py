@@ -39,6 +39,14 @@ def test_a_client_is_told_when_to_come_back() -> None:
     assert body["error"]["details"] == {"retryable": True, "retry_after_seconds": 2.5}
 
 
+def test_a_client_is_not_told_to_come_back_where_waiting_is_of_no_use() -> None:
+    status, body, headers = error_body(errors.StorageRefusedError("read-only"), "r")
+    assert status == 503
+    assert "Retry-After" not in headers
+    assert body["error"]["details"] == {"retryable": False}
+    assert body["error"]["message"] == "read-only"
+
+
 def test_problems_are_named_in_the_details() -> None:
     problem = Problem("a.b", "no", "value_error", ("x",))
     _, body, _ = error_body(InvalidRequestError("no", [problem]), "r")

@@ -1,5 +1,6 @@
 """The blobs port on a directory: the contract, its URLs, and how it fails."""
 
+import errno
 import mmap
 import os
 from pathlib import Path
@@ -7,6 +8,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
 
+from core.adapters import blobs_directory
 from core.adapters.blobs_directory import DirectoryBlobStores
 from core.errors import InvalidRequestError, UnavailableError
 from tests.contracts.blobs import BAD_KEYS, BlobsContract
@@ -98,6 +100,22 @@ def test_files_put_there_by_hand_are_objects(tmp_path: Path) -> None:
     blobs = _stores(tmp_path).bucket("media-files")
     assert [info.key for info in blobs.list("")] == ["shoot/1.jpg"]
     assert blobs.get("shoot/1.jpg") == b"jpeg"
+
+
+@pytest.mark.parametrize(
+    ("number", "retryable"), [(errno.ENOSPC, False), (errno.EROFS, False), (errno.EIO, True)]
+)
+def test_a_folder_that_takes_nothing_is_not_asked_again(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, number: int, retryable: bool
+) -> None:
+    def refuse(_path: Path, _data: bytes) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(blobs_directory, "_write_durably", refuse)
+    with pytest.raises(UnavailableError) as caught:
+        _stores(tmp_path).bucket("bucket-one").put("k", b"x")
+    assert caught.value.retryable is retryable
+    assert os.strerror(number) in str(caught.value)
 
 
 def test_a_root_that_is_a_file_is_reported(tmp_path: Path) -> None:

@@ -3,12 +3,15 @@
 import multiprocessing
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from core.adapters import records_sqlite
 from core.adapters.records_sqlite import SqliteRecords
-from core.errors import ConflictError, UnavailableError
+from core.errors import ConflictError, StorageRefusedError, UnavailableError
 from core.ports.records import ABSENT, Put
 from tests.contracts.records import RecordsContract, SetClock
 
@@ -64,8 +67,46 @@ def test_processes_that_race_from_the_first_opening_lose_nothing(tmp_path: Path)
 def test_a_file_that_is_no_database_is_unavailable(tmp_path: Path) -> None:
     path = tmp_path / "records.db"
     path.write_bytes(b"not a database " * 100)
-    with pytest.raises(UnavailableError):
+    with pytest.raises(StorageRefusedError, match=r"records\.db cannot be used"):
         SqliteRecords(path).get("p", "k")
+
+
+def test_a_file_that_may_only_be_read_is_read_and_refuses_writes(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    path = tmp_path / "records.db"
+    writer = SqliteRecords(path)
+    writer.put(Put("p", "k", {"n": 1}))
+    connect = sqlite3.connect
+
+    def read_only(database: Path, **options: Any) -> sqlite3.Connection:
+        # Not by the file's mode: root, which tests may run as, writes all the same.
+        connection: sqlite3.Connection = connect(database, **options)
+        connection.execute("PRAGMA query_only = ON")
+        return connection
+
+    monkeypatch.setattr(sqlite3, "connect", read_only)
+    records = SqliteRecords(path)
+    stored = records.get("p", "k")
+    assert stored is not None
+    assert stored.value == {"n": 1}
+    with pytest.raises(StorageRefusedError, match="readonly") as caught:
+        records.put(Put("p", "k", {"n": 2}))
+    assert not caught.value.retryable
+    records.close()
+    writer.close()
+
+
+def test_a_busy_file_is_worth_another_try(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(records_sqlite, "_BUSY_S", 0.0)
+    records = SqliteRecords(tmp_path / "records.db")
+    records.put(Put("p", "k", {}))
+    with closing(sqlite3.connect(tmp_path / "records.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(UnavailableError) as caught:
+            records.put(Put("p", "k", {}))
+    assert caught.value.retryable
+    records.close()
 
 
 def test_a_folder_that_cannot_be_made_is_unavailable(tmp_path: Path) -> None:
