@@ -37,7 +37,10 @@ def check_documents(
         problems += _check_fields(document, path)
         checked.append(StoredDocument(document.document_id, document.fields, vectors))
     if problems:
-        raise InvalidRequestError(f"{len(problems)} faults in the documents", problems)
+        # Imported here: reading documents never pays for pydantic.
+        from core.models.base import summarize
+
+        raise InvalidRequestError(summarize(problems), problems)
     return checked, known
 
 
