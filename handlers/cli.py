@@ -65,7 +65,7 @@ def _show(error: ClientError | TrawlError) -> None:
         problems = [problem.to_json() for problem in error.problems]
     for problem in problems:
         line = f"{problem['path']}: {problem['message']}" if problem["path"] else problem["message"]
-        if line == str(error):
+        if str(error) in (line, problem["message"]):
             continue
         accepted = problem.get("accepted")
         click.echo(f"  {line}" + (f" (known: {', '.join(accepted)})" if accepted else ""), err=True)

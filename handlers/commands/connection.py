@@ -12,10 +12,15 @@ import click
 from click.core import ParameterSource
 
 from handlers.client import AppTransport, Client, HttpTransport, Transport
+from handlers.client_errors import ApiError, ClientError
 
 DEFAULT_DATA: Final = Path(".trawl")
 # The namespace of a laptop's data folder; a server is asked for the key's own instead.
 DEFAULT_NAMESPACE: Final = "default"
+_NOTHING_LOADED: Final = (
+    f"namespace not found: {DEFAULT_NAMESPACE}. `trawl load` makes it; "
+    "--data and --namespace name another place"
+)
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -46,8 +51,16 @@ class Connection:
         client = Client(transport, namespace=namespace)
         try:
             yield client
+        except ApiError as error:
+            if self.api is None and self.namespace is None and _is_without_namespace(error):
+                raise ClientError(_NOTHING_LOADED) from error
+            raise
         finally:
             client.close()
+
+
+def _is_without_namespace(error: ApiError) -> bool:
+    return error.status == 404 and error.details.get("resource") == "namespace"
 
 
 def _build_app(data: Path | None) -> Any:
@@ -71,6 +84,8 @@ def connection_options(*, namespace: bool = True) -> Callable[[F], Callable[...,
                 data = None
             elif data is not None and _is_from_environment("api"):
                 api = None
+            if key is not None and api is None and not _is_from_environment("key"):
+                raise click.UsageError("--key is a server's: name it with --api, or TRAWL_API_URL")
             return function(Connection(data, api, key, place), **rest)
 
         options = [

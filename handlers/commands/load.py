@@ -40,7 +40,8 @@ def load(
     """
     files = find_files(folder, include)
     if not files:
-        raise click.UsageError(f"no files to load in {printable(str(folder))}")
+        named = f" that are named {' or '.join(include)}" if include else ""
+        raise click.UsageError(printable(f"no files to load in {folder}{named}"))
     with connection.open() as client:
         place = ensure_place(
             client, collection, extractor, say=lambda text: click.echo(text, err=True)

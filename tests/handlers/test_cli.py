@@ -24,6 +24,14 @@ def test_the_namespace_is_asked_for_where_it_is_not_clear(server: Server) -> Non
     admin = Trawl(["--api", server.base_url, "--key", server.running.admin_key])
     shown = admin.run("explain", "x", status=1)
     assert "--namespace" in shown.stderr
+    assert shown.stderr.count("say which namespace") == 1
+
+
+def test_a_data_folder_without_anything_says_how_to_begin(tmp_path: Path) -> None:
+    empty = ["--data", str(tmp_path)]
+    assert "`trawl load` makes it" in Trawl(empty).run("explain", "x", status=1).stderr
+    named = Trawl(empty, ["--namespace", "mine"]).run("explain", "x", status=1)
+    assert named.stderr == "error: namespace not found: mine\n"
 
 
 def test_commands_run_with_one_blas_thread_per_search_thread() -> None:
@@ -43,6 +51,7 @@ def test_commands_run_with_one_blas_thread_per_search_thread() -> None:
     ("options", "status", "said"),
     [
         (["--api", "http://127.0.0.1:9"], 2, "--key"),
+        (["--key", "sk_x"], 2, "--api"),
         (["--api", "http://127.0.0.1:9", "--key", "k", "--data", "x"], 2, "exclude"),
         (["--api", "http://127.0.0.1:9", "--key", "k"], 1, "cannot reach http://127.0.0.1:9"),
         (["--api", "nonsense://x", "--key", "k"], 1, "no address"),

@@ -89,7 +89,8 @@ def test_pictures_without_detail_are_told_apart(trawl: Trawl, tmp_path: Path) ->
 
 
 def test_a_folder_that_loads_nothing_is_a_mistake(trawl: Trawl, folder: Path) -> None:
-    trawl.run("load", str(folder), *INTO_PHOTOS, "--include", "*.gif", status=2)
+    shown = trawl.run("load", str(folder), *INTO_PHOTOS, "--include", "*.gif", status=2)
+    assert "*.gif" in shown.stderr
     trawl.run("load", str(folder / "nowhere"), *INTO_PHOTOS, status=2)
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from handlers.commands.explain import describe_plan
 from tests.handlers.commands.command_line import INTO_PHOTOS, Trawl, load_folder, make_retriever
 
 
@@ -15,6 +16,27 @@ def test_the_plan_is_shown(trawl: Trawl, folder: Path) -> None:
     assert "nearest (feature_search)" in shown
     plan = trawl.json("explain", "copies")
     assert plan["plan_before"][0]["stage_id"] == "feature_search"
+
+
+def test_what_was_written_is_shown_as_it_was_written() -> None:
+    search = {"stage_id": "feature_search", "parameters": {"final_top_k": 5}}
+    kept = {"stage_id": "attribute_filter", "parameters": {"field": "brand", "value": "a"}}
+    written = [{"stage_name": "near", "config": search}, {"stage_name": "brand", "config": kept}]
+    runs = {"stage_name": "near", **search, "filters": ["…"], "filters_moved_from": ["brand"]}
+    plan = {
+        "retriever_id": "ret_1",
+        "retriever_name": "r",
+        "plan_before": [runs],
+        "plan_after": [runs],
+        "optimization_details": {"decisions": []},
+    }
+    lines = describe_plan(plan, written)
+    first, _, rest = "\n".join(lines).partition("as it runs")
+    assert "1. near (feature_search)\n       final_top_k: 5\n  2. brand (attribute_filter)" in first
+    assert "constrained to" not in first
+    assert "brand (attribute_filter)" not in rest
+    assert "'near' takes that of 'brand'" in rest
+    assert "runs as it is written" not in rest
 
 
 def test_retrievers_are_listed(trawl: Trawl, folder: Path) -> None:
