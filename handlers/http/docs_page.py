@@ -1,5 +1,6 @@
 """A page to read and try the API with: one file, no script or style from anywhere else."""
 
+import re
 from html import escape
 from importlib.resources import files
 from typing import Final
@@ -27,5 +28,6 @@ def build_page(document: JsonObject) -> str:
     # `<` as an escape within JSON: no text of the document can end the script element.
     data = orjson.dumps(document).decode().replace("<", "\\u003c")
     page = template.replace("{{title}}", escape(info["title"]))
-    page = page.replace("{{description}}", escape(info["description"]))
+    described = re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(info["description"]))
+    page = page.replace("{{description}}", described)
     return page.replace("{{document}}", data)

@@ -86,9 +86,10 @@ class _Scripts(HTMLParser):
 def test_the_page_loads_nothing_and_runs_nothing_that_the_document_says() -> None:
     document = build_document()
     hostile = "</script><script>alert(1)</script><img src=x onerror=alert(1)>"
-    info = {"title": hostile, "description": hostile, "version": "1"}
+    info = {"title": hostile, "description": f"`{hostile}` `a`", "version": "1"}
     parser = _Scripts()
     parser.feed(build_page({**document, "info": info, "x": hostile}))
     assert parser.tags.count("script") == 2
     assert "img" not in parser.tags
+    assert parser.tags.count("code") == 2
     assert parser.sources == ["/v1/openapi.json"]
