@@ -287,9 +287,14 @@ def _document(file: _Hashed, report: LoadReport) -> JsonObject | None:
     if hashlib.sha256(data).hexdigest() != file.sha256:
         report.failed.append(Problem(file.file.name, "it changed while it was being loaded"))
         return None
+    try:
+        content = encode_file(data)
+    except ValueError as error:
+        report.failed.append(Problem(file.file.name, str(error)))
+        return None
     return {
         "document_id": file.document_id,
-        "content": encode_file(data),
+        "content": content,
         "payload": {
             "path": file.file.name,
             "filename": file.file.name.rpartition("/")[2],
@@ -301,5 +306,7 @@ def _document(file: _Hashed, report: LoadReport) -> JsonObject | None:
 
 def encode_file(data: bytes) -> str:
     """Return a file as a data URI of no type: what a name ends with proves nothing, and a picture
-    with a wrong ending is still to be compared."""
+    with a wrong ending is still to be compared. `ValueError` if it is empty."""
+    if not data:
+        raise ValueError("the file is empty")
     return DATA_URI + base64.b64encode(data).decode()

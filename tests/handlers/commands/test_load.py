@@ -69,6 +69,7 @@ def test_bad_files_cost_only_themselves(trawl: Trawl, folder: Path) -> None:
     shown = trawl.run("load", str(folder), *INTO_PHOTOS, status=1)
     assert shown.stdout.startswith("loaded 0, skipped 4 loaded before, failed 4;")
     assert "lying.jpg: not an image" in shown.stderr
+    assert "empty.jpg: the file is empty" in shown.stderr
 
 
 def test_a_wrong_ending_is_no_reason_to_refuse_a_picture(trawl: Trawl, folder: Path) -> None:
