@@ -111,6 +111,9 @@ def _filters() -> Iterator[str]:
     yield "A condition is `{field, operator, value}`; `AND`, `OR`, `NOT` combine conditions:"
     yield ""
     yield ", ".join(f"`{name}`" for name in OPERATORS) + "."
+    yield ""
+    yield 'In a query\'s `filters`, `{"brand": "acme"}` is short for `eq`: a key is a field there.'
+    yield 'Values of different types are never equal, greater or less: `57` is not `"57"`.'
 
 
 def _code(value: Any) -> str:
