@@ -21,7 +21,7 @@ def completed_result(
     incomplete = [entry for outcome in result.stages for entry in outcome.incomplete]
     said = [text for outcome in result.stages for text in outcome.report.warnings]
     if len(documents) < asked:
-        said += [f"{len(documents)} of {asked} asked for: {why}" for why in _shortfalls(result)]
+        said += [f"{len(documents)} of at most {asked}: {why}" for why in _shortfalls(result)]
     evidence = result.evidence
     return _result(
         status="completed",

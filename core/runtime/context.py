@@ -21,6 +21,7 @@ from core.rows.row import Row, Rows, Source
 from core.runtime.environment import Environment, require_pinned
 from core.runtime.searching import (
     PreparedSearch,
+    absent_fields,
     count_values,
     find_by_field,
     has_vectors,
@@ -119,8 +120,10 @@ class StageRun:
             begun = submit_search(self.query, request, prepare_search(self.query, request))
         answers = await begun
         hits = tuple(answer.hits[0][: request.k] for answer in answers)
-        best = [answer.evidence for answer in answers]
-        return SearchAnswer(hits, _evidence_of_one_media(best))
+        evidence = _evidence_of_one_media([answer.evidence for answer in answers])
+        if not evidence.compared:
+            await self._note_absent(request.collection_ids, request.filter)
+        return SearchAnswer(hits, evidence)
 
     async def text_search(self, request: TextRequest) -> SearchAnswer:
         """Search words; queries of all batches share one index of each snapshot."""
@@ -139,6 +142,8 @@ class StageRun:
         found, passing = await self._run_stoppable(
             lambda stop: scan_snapshots(snapshots, filter_, limit, stop)
         )
+        if not passing:
+            await self._note_absent(collection_ids, filter_)
         return await self._load(found), passing
 
     async def load(self, hits: Sequence[Hit], columns: Sequence[str] | None = None) -> list[Row]:
@@ -272,6 +277,16 @@ class StageRun:
             entry = {"code": "collection_not_searched", "message": message}
             if entry not in self.report.incomplete:
                 self.report.incomplete.append(entry)
+
+    async def _note_absent(self, collection_ids: Sequence[str], filter_: Filter | None) -> None:
+        """Say which fields of a filter that nothing passed are in no document at all."""
+        if filter_ is None:
+            return
+        snapshots = self.query.environment.pin(collection_ids)
+        for name in await self._run(lambda: absent_fields(snapshots, filter_)):
+            warning = f"no document has the field {name!r}, which the filter names"
+            if warning not in self.report.warnings:
+                self.report.warnings.append(warning)
 
     def _note(self, extraction: Extraction) -> None:
         if not extraction.chunks and not extraction.warnings:

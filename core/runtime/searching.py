@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from core.arrays import Float32, Mask, UInt8
-from core.filtering.conditions import Filter, filter_key
+from core.filtering.conditions import Filter, fields_of, filter_key
+from core.filtering.paths import MISSING
 from core.hits import Evidence, Hit, SearchAnswer
 from core.ports.vectors import TopK, VectorSearch
 from core.rows.row import Source
@@ -97,6 +98,27 @@ def count_values(
             for scalar in _scalars(value) if count else ():
                 totals[scalar] = totals.get(scalar, 0) + count
     return [(value, count) for (_, value), count in totals.items()]
+
+
+def absent_fields(snapshots: Sequence[Snapshot], filter_: Filter) -> list[str]:
+    """Return the fields that a filter names and that no document has, none if there are none.
+
+    Such a filter is most likely misspelt, and its empty answer no answer.
+    """
+    present = list(_parts(snapshots))
+    if not present:
+        return []
+    return [
+        path
+        for path in sorted(fields_of(filter_))
+        if all(_is_absent(snapshot.column(part, path)) for snapshot, _, part in present)
+    ]
+
+
+def _is_absent(column: Column) -> bool:
+    """Say whether no row has a value; one may stand in the table that no row has any more."""
+    values = column.values
+    return all(values[code] is MISSING for code in np.unique(column.codes).tolist())
 
 
 def find_by_field(

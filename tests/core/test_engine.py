@@ -380,3 +380,17 @@ def test_a_filter_on_the_collection_is_one_on_a_field(app: App, shop: Namespace)
     both = [vector_query(0, filters=own), vector_query(0, filters={"NOT": own})]
     found, none = run_batch(app, shop, "nearest", both)["results"]
     assert (found["evidence"]["compared"], none["evidence"]["compared"]) == (300, 0)
+
+
+def test_a_filter_on_a_field_that_no_document_has_says_so(app: App, shop: Namespace) -> None:
+    queries = [
+        vector_query(0, filters={"brnad": "acme", "price": 5}),
+        vector_query(0, filters={"brand": "nobody"}),
+        vector_query(0, filters={"brand": "acme"}),
+    ]
+    misspelt, nobody, found = run_batch(app, shop, "nearest", queries)["results"]
+    said = "no document has the field 'brnad', which the filter names"
+    assert said in misspelt["warnings"]
+    assert misspelt["evidence"]["compared"] == nobody["evidence"]["compared"] == 0
+    assert not [text for text in nobody["warnings"] if "no document has" in text]
+    assert not [text for text in found["warnings"] if "no document has" in text]
