@@ -66,6 +66,9 @@ class LocalServer:
             await _send(_error(error, request_id), send)
             return
         request = _request(scope, body, request_id)
+        if request.path == "/":  # whoever opens the address that `serve` printed
+            await _send(ApiResponse(307, b"", {"Location": "/docs"}), send)
+            return
         if self._blobs is not None and request.path.startswith("/blobs/"):
             response = await asyncio.to_thread(self._blobs.answer, request)
             await _send(response, send)

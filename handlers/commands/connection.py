@@ -2,6 +2,7 @@
 
 import functools
 import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -48,7 +49,7 @@ class Connection:
         else:
             transport = AppTransport(_build_app(self.data))
             namespace = namespace or DEFAULT_NAMESPACE
-        client = Client(transport, namespace=namespace)
+        client = Client(transport, namespace=namespace, sleep=_wait)
         try:
             yield client
         except ApiError as error:
@@ -126,3 +127,9 @@ def connection_options(*, namespace: bool = True) -> Callable[[F], Callable[...,
 def _is_from_environment(name: str) -> bool:
     source = click.get_current_context().get_parameter_source(name)
     return source is ParameterSource.ENVIRONMENT
+
+
+def _wait(seconds: float) -> None:
+    """Wait for a service that is busy, and say so: it may take minutes."""
+    click.echo(f"the service is busy; trying again in {seconds:.0f} s", err=True)
+    time.sleep(seconds)

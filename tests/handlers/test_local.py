@@ -210,7 +210,7 @@ def test_a_client_that_goes_away_stops_its_call(tmp_path: Path) -> None:
 
     server._dispatch = hang  # type: ignore[assignment]  # what it does matters not, but its end
     messages = iter([{"type": "http.request", "body": b""}, {"type": "http.disconnect"}])
-    scope = {"type": "http", "method": "GET", "path": "/", "headers": [], "query_string": b""}
+    scope = {"type": "http", "method": "GET", "path": "/x", "headers": [], "query_string": b""}
 
     async def receive() -> Any:
         return next(messages)
@@ -243,3 +243,8 @@ def test_the_access_log_is_json_whatever_the_path(
     line = json.loads(caplog.messages[-1])
     assert line["status"] == 404
     assert set(line) == {"method", "path", "status", "request_id"}
+
+
+def test_the_address_itself_leads_to_the_page(server: Server) -> None:
+    answer = httpx.get(server.base_url + "/", follow_redirects=False)
+    assert (answer.status_code, answer.headers["location"]) == (307, "/docs")
