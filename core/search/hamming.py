@@ -120,9 +120,9 @@ class _Tiles:
     def __init__(self, queries: UInt8) -> None:
         self._queries = queries
         self._weights = np.bitwise_count(queries).sum(axis=1, dtype=np.int32)
-        self._layout = _Layout.of(queries.shape[1])
         self._count = len(queries)
         self._width = -(-self._count // _TILE) * _TILE
+        self._layout = _Layout.of(queries.shape[1], self._width)
         padded = np.zeros((self._width, 8 * self._layout.padded), np.int8)
         padded[: self._count] = self._layout.expand_queries(queries)
         self._packed = load_numkong().dots_pack(padded, dtype="int8")
@@ -176,10 +176,11 @@ class _Layout:
     block_rows: int
 
     @classmethod
-    def of(cls, width: int) -> "_Layout":
+    def of(cls, width: int, query_count: int) -> "_Layout":
         padded = -(-width // 8) * 8
         chunk = math.gcd(padded, 32)
-        step = max(_GROUP, min(_STEP_ROWS, _STEP_BYTES // (8 * padded) // _GROUP * _GROUP))
+        fitting = min(_STEP_BYTES // (8 * padded), BLOCK_ELEMENTS // query_count)
+        step = max(_GROUP, min(_STEP_ROWS, fitting // _GROUP * _GROUP))
         return cls(width, padded, chunk, step, _STEPS * step)
 
     def expand_queries(self, queries: UInt8) -> Int8:
