@@ -12,7 +12,8 @@ import boto3
 from tests.e2e.aws.emulator import REGION, Emulator, python_version
 from tests.imports import ROOT
 
-STAGE = "e2e"
+# Two runs in one tree at once need a name each.
+STAGE = os.environ.get("E2E_STAGE", "e2e")
 _OUTPUTS = ROOT / "build" / "deployed" / f"{STAGE}.json"
 
 
