@@ -8,6 +8,7 @@ import pytest
 
 from tests.e2e.aws.deployment import Deployment, deploy
 from tests.e2e.aws.emulator import Emulator, running
+from tests.e2e.aws.images import Images, store_images
 from tests.servers import Client
 
 
@@ -34,3 +35,9 @@ def admin(deployment: Deployment) -> Iterator[Client]:
     """A client with the key that the deploy printed, through API Gateway."""
     with httpx.Client(base_url=deployment.base_url, timeout=60) as http:
         yield Client(http, deployment.key)
+
+
+@pytest.fixture(scope="session")
+def images(deployment: Deployment, admin: Client) -> Images:
+    """Pictures in the assets bucket, and a retriever of copies."""
+    return store_images(deployment, admin)

@@ -1,31 +1,24 @@
-"""The service on AWS, as its users meet it: deployed, used through API Gateway, upgraded, removed.
+"""The service on AWS, as its users meet it: deployed, used through API Gateway.
 
-In the order of the file: each test finds what those before it have left.
+In the order of the file: each test finds what those before it have left. Upgrade and removal come
+last, in a file of their own.
 """
 
-import base64
 import io
 import json
-import threading
 import time
-import urllib.error
-import urllib.request
 import warnings
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import pytest
-from botocore.exceptions import ClientError
 from PIL import Image
 
 from core.adapters.blobs_s3 import S3BlobStores
-from core.adapters.media_lambda import INLINE_BYTES
 from tests.core.media.pictures import encode, landscape
-from tests.e2e.aws.deployment import Deployment, make, run_trawl
+from tests.e2e.aws.deployment import Deployment, run_trawl
 from tests.e2e.aws.emulator import ACCOUNT, REGION
-from tests.e2e.test_media_journey import STAGE
+from tests.e2e.aws.images import Images, as_uri, get
 from tests.e2e.test_sdk_journey import STAGES, VECTORS
 from tests.servers import Client
 
@@ -33,20 +26,6 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # the generated models shadow names of their base
     from mixpeek import Mixpeek
     from mixpeek._client.client import MixpeekAPIError
-
-
-def as_uri(data: bytes) -> str:
-    return "data:;base64," + base64.b64encode(data).decode()
-
-
-def get(url: str) -> tuple[int, bytes]:
-    """Open a URL as anyone could: without credentials."""
-    try:
-        with urllib.request.urlopen(url, timeout=30) as answer:  # noqa: S310 - the emulator's
-            return answer.status, answer.read()
-    except urllib.error.HTTPError as error:
-        with error:
-            return error.code, error.read()
 
 
 def test_a_deploy_ends_with_an_address_and_an_admin_key(deployment: Deployment) -> None:
@@ -102,53 +81,6 @@ def test_the_official_sdk_makes_its_journey(deployment: Deployment) -> None:
     with pytest.raises(MixpeekAPIError) as missing:
         sdk.retrievers.execute("nobody", inputs={})
     assert missing.value.status == 404
-
-
-@dataclass(frozen=True, slots=True)
-class Images:
-    """A namespace with a collection of four pictures, and a file that no event could hold."""
-
-    client: Client
-    large_file: str
-
-    def scan(self, files: list[str], **options: Any) -> Any:
-        """Return the answer to one batch of files."""
-        queries = [{"inputs": {"file": file}} for file in files]
-        path = "/v1/retrievers/copies/execute/batch"
-        return self.client.ok("POST", path, {"queries": queries, **options})
-
-
-@pytest.fixture(scope="module")
-def images(deployment: Deployment, admin: Client) -> Images:
-    """A collection of pictures that lie in the assets bucket, and a retriever of copies."""
-    made = admin.ok("POST", "/v1/namespaces/standalone", {"namespace_id": "images"})
-    prefix = made["namespace_id"]
-    bucket = deployment.outputs["AssetsBucketName"]
-    s3 = deployment.client("s3")
-    documents = []
-    for seed in range(4):
-        key = f"{prefix}/p{seed}.jpg"
-        s3.put_object(Bucket=bucket, Key=key, Body=encode(landscape(seed), "JPEG", quality=90))
-        documents.append({"document_id": f"p{seed}", "content": f"s3://{bucket}/{key}"})
-    # A copy of picture 2 that is too large for an event, as a bitmap is.
-    large = encode(landscape(2).resize((1500, 1125), Image.Resampling.BICUBIC), "BMP")
-    assert len(large) > INLINE_BYTES
-    s3.put_object(Bucket=bucket, Key=f"{prefix}/large.bmp", Body=large)
-    client = admin.within("images")
-    extractor = {"feature_extractor_name": "image.pdq"}
-    body = {"collection_name": "references", "feature_extractor": extractor}
-    client.ok("POST", "/v1/collections", body)
-    path = "/v1/namespaces/images/documents/upsert"
-    stored = client.ok("POST", path, {"documents": documents, "collection_id": "references"})
-    assert stored["document_ids"] == ["p0", "p1", "p2", "p3"], stored
-    retriever = {
-        "retriever_name": "copies",
-        "collection_identifiers": ["references"],
-        "stages": [STAGE],
-        "input_schema": {"file": {"type": "image", "required": True}},
-    }
-    client.ok("POST", "/v1/retrievers", retriever)
-    return Images(client, f"s3://{bucket}/{prefix}/large.bmp")
 
 
 def test_a_batch_of_files_goes_through_the_media_function(images: Images) -> None:
@@ -245,55 +177,3 @@ def test_an_expired_url_opens_nothing(deployment: Deployment, images: Images) ->
     status, body = get(signed.url)
     assert status == 403
     assert b"expired" in body
-
-
-def test_a_deploy_over_the_live_stack_answers_no_call_wrongly(
-    deployment: Deployment, images: Images
-) -> None:
-    file = as_uri(encode(landscape(1), "PNG"))
-    body = {"queries": [{"inputs": {"file": file}}]}
-    ended = threading.Event()
-    answers: list[str] = []
-
-    def use() -> None:
-        while not ended.is_set():
-            answer = images.client.post("/v1/retrievers/copies/execute/batch", body)
-            # The emulator kills a function that is updated; AWS lets its calls end.
-            if answer.status_code != 200 and "Worker process died" in answer.text:
-                continue
-            assert answer.status_code == 200, answer.text
-            answers.append(answer.json()["results"][0]["documents"][0]["document_id"])
-
-    with ThreadPoolExecutor(1) as pool:
-        traffic = pool.submit(use)
-        try:
-            said = make(deployment.emulator, "deploy", "-c retain=false -c memory_mb=1769")
-        finally:
-            ended.set()
-        traffic.result()
-    assert answers
-    assert set(answers) == {"p1"}
-    assert deployment.outputs["ApiUrl"] in said
-    # It has keys already: none is made beside them.
-    assert "sk_" not in said
-    functions = deployment.client("lambda").list_functions()["Functions"]
-    assert 1769 in [function["MemorySize"] for function in functions]
-    assert images.scan([file])["status"] == "completed"
-
-
-def test_a_destroy_removes_all_of_it(deployment: Deployment) -> None:
-    s3 = deployment.client("s3")
-    names = [deployment.outputs[f"{kind}BucketName"] for kind in ("Assets", "Index", "Results")]
-    # CloudFormation deletes no bucket that holds anything: emptying it is the owner's decision.
-    for name in names:
-        for found in s3.get_paginator("list_objects_v2").paginate(Bucket=name):
-            for one in found.get("Contents", ()):
-                s3.delete_object(Bucket=name, Key=one["Key"])
-    make(deployment.emulator, "destroy")
-    assert get(f"{deployment.base_url}/v1/health")[0] in (403, 404)
-    left = {bucket["Name"] for bucket in s3.list_buckets()["Buckets"]}
-    assert not left & set(names)
-    with pytest.raises(ClientError, match="ResourceNotFound"):
-        deployment.client("dynamodb").describe_table(TableName=deployment.outputs["TableName"])
-    functions = deployment.client("lambda").list_functions()["Functions"]
-    assert [f["FunctionName"] for f in functions if "trawl" in f["FunctionName"]] == []
