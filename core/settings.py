@@ -73,6 +73,9 @@ class Settings:
     # On AWS, the function that reads media; None: child processes of this one do.
     media_function: str | None = _setting("TRAWL_MEDIA_FUNCTION", _text)
 
+    # On AWS, the ARN of the state machine that runs jobs; None: threads of this process do.
+    job_state_machine: str | None = _setting("TRAWL_JOB_STATE_MACHINE", _text)
+
     # Threads of one search; None: as many as the process has CPUs.
     threads: int | None = _setting("TRAWL_THREADS", _integer(1, 256))
     # Memory for index images in the process, least recently used out first.
@@ -115,7 +118,7 @@ class Settings:
     @classmethod
     def local(cls, data_dir: Path, environment: Mapping[str, str]) -> "Settings":
         """Read the settings of a laptop: `data_dir` is given, AWS resources are not looked at."""
-        names = {*_AWS, "media_function"}
+        names = {*_AWS, *_NEED_AWS}
         aws = {_variable(item) for item in fields(cls) if item.name in names}
         rest = {name: raw for name, raw in environment.items() if name not in aws}
         return cls.from_environment({**rest, variable_of("data_dir"): str(data_dir)})
@@ -124,9 +127,10 @@ class Settings:
         """Return what is wrong with the settings as a whole."""
         given = [name for name in _AWS if getattr(self, name) is not None]
         missing = [variable_of(name) for name in _AWS if name not in given]
-        if self.media_function is not None and not given:
-            # Files too large for an event reach it through the results bucket.
-            return [f"{variable_of('media_function')} is set without {variable_of(_AWS[0])}"]
+        # Large files reach the media function, and a job its state machine, through the buckets.
+        alone = [name for name in _NEED_AWS if getattr(self, name) is not None and not given]
+        if alone:
+            return [f"{variable_of(alone[0])} is set without {variable_of(_AWS[0])}"]
         if given and self.data_dir is not None:
             return [f"{variable_of('data_dir')} and {variable_of(given[0])} exclude each other"]
         if given and missing:
@@ -135,6 +139,7 @@ class Settings:
 
 
 _AWS = ("table", "assets_bucket", "index_bucket", "results_bucket")
+_NEED_AWS = ("media_function", "job_state_machine")
 
 
 def _variable(item: "Field[Any]") -> str:

@@ -47,7 +47,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "runtime": PLAN | {"search", "storage", "media", "delivery"},
     "catalog": PLAN | PARTS | {"optimizer"},
     **dict.fromkeys(ENGINE, PLAN | PARTS | ENGINE | {"optimizer", "runtime"}),
-    "app": PLAN | PARTS | ENGINE | {"optimizer", "runtime", "catalog", "adapters", "settings"},
+    "jobs": PLAN | PARTS | ENGINE | {"optimizer", "runtime", "catalog"},
+    "app": PLAN
+    | PARTS
+    | ENGINE
+    | {"optimizer", "runtime", "catalog", "jobs", "adapters", "settings"},
 }
 EVERYTHING_BUT_ADAPTERS = set(MAY_IMPORT) - {"adapters"}
 

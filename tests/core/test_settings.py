@@ -27,6 +27,7 @@ def test_every_variable_is_read() -> None:
         {
             **AWS,
             "TRAWL_MEDIA_FUNCTION": "m",
+            "TRAWL_JOB_STATE_MACHINE": "s",
             "TRAWL_THREADS": "3",
             "TRAWL_CACHE_MB": "77",
             "TRAWL_SPILL_BYTES": "2000",
@@ -43,6 +44,7 @@ def test_every_variable_is_read() -> None:
         index_bucket="i",
         results_bucket="r",
         media_function="m",
+        job_state_machine="s",
         threads=3,
         cache_mb=77,
         spill_bytes=2000,
