@@ -66,7 +66,9 @@ class Dispatcher:
         # Keys, namespaces and documents lie in stores that block; parsing computes, and so does the
         # first look at the catalogue. One hop to a thread for all of it keeps the loop, and with
         # it the deadlines of others, free.
-        call, result = await asyncio.to_thread(prepare)
+        # An open route that is a coroutine says that it does none of this.
+        is_instant = asynchronous and route.scope == "open"
+        call, result = prepare() if is_instant else await asyncio.to_thread(prepare)
         if asynchronous:
             result = await function(call)
         response = result if isinstance(result, ApiResponse) else json_response(200, result)

@@ -4,8 +4,9 @@ from handlers.http.call import Call
 from handlers.http.messages import ApiResponse
 
 
-def get_health(_call: Call) -> dict[str, str]:
-    """Say that the process answers. It touches no store: a probe must stay cheap."""
+async def get_health(_call: Call) -> dict[str, str]:
+    """Say that the process answers. It touches no store and takes no thread: a probe must stay
+    cheap."""
     return {"status": "ok"}
 
 
