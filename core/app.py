@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 
 from core.adapters.fetch_content import ContentFetcher
@@ -22,10 +23,12 @@ from core.catalog.retrievers import RetrieverCatalog
 from core.delivery import read_object
 from core.engine import Delivery, Engine
 from core.plan.cache import PlanCache
+from core.plan.version import planner_version
 from core.planner import Planner
 from core.ports.blobs import Blobs, BlobStores
 from core.ports.media import MediaExtractor
 from core.ports.records import Records
+from core.registry import find_stage, stage_names
 from core.runtime.environment import Services, merged_searches
 from core.runtime.texts import TextIndexes
 from core.settings import Settings
@@ -38,6 +41,19 @@ _POOL_THREADS, _MEDIA_THREADS = 24, 40
 _TEXT_SHARE = 4
 _LOCAL_BUCKETS = ("assets", "index", "results")
 _SIGNING_KEY_BYTES = 32
+# What the first batch would load on its way, beside stages and adapters: see `prime`.
+_LOADED_WHEN_USED = (
+    "core.catalog.document_listing",
+    "core.filtering.predicates",
+    "core.filtering.words",
+    "core.search.codes",
+    "core.templating.blocks",
+    "core.templating.values",
+    "numkong",
+    "re2",
+    "snowballstemmer.english_stemmer",
+    "tantivy",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +135,24 @@ def build_app(settings: Settings, *, base_url: str = "http://127.0.0.1:8080") ->
         engine=Engine(services, planner, delivery),
         _services=services,
     )
+
+
+def prime(settings: Settings) -> None:
+    """Load all that a batch needs, as before a snapshot of the process is taken.
+
+    No connection is made, no thread or child is left, and nothing is kept that may not be copied:
+    an app is built for what building it imports, and closed.
+    """
+    for name in stage_names():
+        find_stage(name)
+    planner_version()
+    for module in _LOADED_WHEN_USED:
+        import_module(module)
+    build_app(settings).close()
+    if settings.data_dir is None:
+        from core.adapters.aws_clients import prime_clients
+
+        prime_clients(("dynamodb", "s3", *(("lambda",) if settings.media_function else ())))
 
 
 def settings_from(environment: Mapping[str, str] = os.environ) -> Settings:

@@ -3,7 +3,6 @@
 import asyncio
 import base64
 import json
-import logging
 import os
 import time
 from collections.abc import Mapping
@@ -11,14 +10,12 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qs
 
-from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.event_handler import (
     APIGatewayHttpResolver,
     ApiGatewayResolver,
     APIGatewayRestResolver,
     Response,
 )
-from aws_lambda_powertools.metrics import MetricUnit
 
 from core.deadline import Deadline
 from core.settings import Settings
@@ -26,6 +23,8 @@ from handlers.http.dispatch import Dispatcher, error_response
 from handlers.http.messages import ApiRequest, ApiResponse
 from handlers.http.routes import TABLE
 from handlers.http.statuses import AnswerTooLargeError
+from handlers.observation import logger, metrics, observe
+from handlers.snapstart import register
 
 if TYPE_CHECKING:
     from core.app import App
@@ -35,14 +34,6 @@ Event = dict[str, Any]
 _METHODS: Final = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
 # Lambda answers 6 MB, counted after the body has become a string within JSON.
 MAX_ANSWER_BYTES: Final = 6_291_556 - 20_000
-
-logger = Logger(service="trawl-api")
-metrics = Metrics(namespace="Trawl", service="trawl-api")
-for _name in ("trawl", "core"):
-    # What the layers below log comes out as the same JSON, with the same request id.
-    logging.getLogger(_name).handlers = [logger.registered_handler]
-    logging.getLogger(_name).propagate = False
-    logging.getLogger(_name).setLevel(logging.INFO)
 
 
 @cache
@@ -83,6 +74,17 @@ def _resolver(version: str) -> ApiGatewayResolver:
     return resolver
 
 
+def _forget() -> None:
+    """Drop what this process has made; the next request makes it again."""
+    if _runner.cache_info().currsize:
+        _runner().close()
+    for made in (_settings, _app, _runner, _dispatcher, _resolver):
+        made.cache_clear()
+
+
+register(_settings, _forget)
+
+
 @metrics.log_metrics
 def handler(event: Event, context: Any) -> Event:
     """Answer one API Gateway event, of either format."""
@@ -93,11 +95,14 @@ def handler(event: Event, context: Any) -> Event:
 
 def _answer(event: Event, context: Any) -> ApiResponse:
     started = time.perf_counter()
+    # A process's first request makes its loop.
+    cold = not _runner.cache_info().currsize
     request = read_event(event, context)
     logger.append_keys(request_id=request.request_id)
-    response = _runner().run(_dispatcher()(request))
+    # Not the runner's own `run`: it sets a handler of SIGINT up and takes it down, each time.
+    response = _runner().get_loop().run_until_complete(_dispatcher()(request))
     _bound(response, request)
-    _observe(request, response, (time.perf_counter() - started) * 1000)
+    observe(request, response, (time.perf_counter() - started) * 1000, cold=cold)
     return response
 
 
@@ -185,29 +190,3 @@ def _to_powertools(response: ApiResponse) -> Response[str]:
     else:
         body = response.body  # bytes go out in base64, which grows by a third whatever is in them
     return Response(response.status, content_type, body, headers)
-
-
-def _observe(request: ApiRequest, response: ApiResponse, milliseconds: float) -> None:
-    """Say what happened, never what was asked: inputs and documents are the user's."""
-    facts = response.facts
-    operation = str(facts.get("operation", "unknown"))
-    metrics.add_dimension("operation", operation)
-    metrics.add_metric("Requests", MetricUnit.Count, 1)
-    metrics.add_metric("Latency", MetricUnit.Milliseconds, round(milliseconds, 3))
-    if response.status >= 500:
-        metrics.add_metric("ServerErrors", MetricUnit.Count, 1)
-    elif response.status >= 400:
-        metrics.add_metric("ClientErrors", MetricUnit.Count, 1)
-    for status in ("completed", "failed", "timed_out"):
-        if facts.get(status):
-            name = "Queries" + status.title().replace("_", "")
-            metrics.add_metric(name, MetricUnit.Count, facts[status])
-    logger.info(
-        "request",
-        extra={
-            "method": request.method,
-            "status": response.status,
-            "duration_ms": round(milliseconds, 3),
-            **facts,
-        },
-    )

@@ -23,7 +23,7 @@ CEILINGS = {
     "from core.registry import stage_names; stage_names()": PYDANTIC | {"numpy", "orjson"},
     "import core.plan.nodes": PYDANTIC | {"numpy", "orjson"},
     "import core.engine": PYDANTIC | {"numpy", "orjson"},
-    "import handlers.api": PYDANTIC | POWERTOOLS | {"numpy", "orjson"},
+    "import handlers.api": PYDANTIC | POWERTOOLS | {"numpy", "orjson", "snapshot_restore_py"},
     "import handlers.cli": {"click"},
 }
 

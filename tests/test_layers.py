@@ -92,6 +92,7 @@ MAY_USE: dict[str, set[str]] = {
     "snowballstemmer": {"search", "filtering"},
     "PIL": {"media", "handlers"},
     "aws_lambda_powertools": {"handlers"},
+    "snapshot_restore_py": {"handlers"},
     "uvicorn": {"handlers"},
     "click": {"handlers"},
     "rich": {"handlers"},

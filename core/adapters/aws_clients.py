@@ -2,7 +2,7 @@
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Final, Generic, TypeVar
 
 from core.errors import TrawlError, UnavailableError
@@ -56,6 +56,19 @@ def make_client(service: str, *, read_timeout_s: float = 20, attempts: int = 3) 
         **(_s3_options() if service == "s3" else {}),
     )
     return boto3.client(service, config=config)  # type: ignore[call-overload]  # any service's name
+
+
+def prime_clients(services: Iterable[str]) -> None:
+    """Load what making clients of these services reads from disk, and keep none of them.
+
+    The definitions stay with boto3's own session. The keys are nobody's, so that no credentials
+    are looked for, and making a client opens no connection.
+    """
+    import boto3
+
+    nobody = dict.fromkeys(("aws_access_key_id", "aws_secret_access_key"), "none")
+    for service in services:
+        boto3.client(service, **nobody).close()  # type: ignore[call-overload]  # any service
 
 
 def _s3_options() -> dict[str, Any]:

@@ -17,7 +17,7 @@ from core.storage.document_checks import check_documents
 from core.storage.manifest import Manifest, SegmentEntry
 from core.storage.manifest_store import ATTEMPTS, ManifestStore, too_busy
 from core.storage.merging import MergePolicy
-from core.storage.segment_cache import SegmentCache
+from core.storage.segment_cache import CacheCounts, SegmentCache
 from core.storage.segment_files import SegmentFiles, segments_folder
 from core.storage.segments import StoredDocument, encode_segment
 from core.storage.snapshot import Snapshot, build_snapshot
@@ -59,6 +59,11 @@ class CollectionStore:
         self._snapshots: weakref.WeakValueDictionary[tuple[str, str, str, int], Snapshot] = (
             weakref.WeakValueDictionary()
         )
+
+    @property
+    def cache_counts(self) -> CacheCounts:
+        """How often this process held a segment that was wanted, and how often it loaded one."""
+        return self._cache.counts
 
     def create(
         self, namespace_id: str, collection_id: str, specs: Sequence[VectorSpec] | None

@@ -3,6 +3,7 @@
 import threading
 from collections import OrderedDict
 from concurrent.futures import Future
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -11,6 +12,19 @@ from core.arrays import Int32
 from core.ports.blobs import Blobs
 from core.storage.manifest import SegmentEntry
 from core.storage.segments import Segment, decode_segment
+
+
+@dataclass(frozen=True, slots=True)
+class CacheCounts:
+    """How often a segment was wanted since the process began: held already, or loaded for it."""
+
+    hits: int = 0
+    loads: int = 0
+
+    def since(self, before: "CacheCounts") -> "CacheCounts":
+        """Return what came after `before`."""
+        return CacheCounts(self.hits - before.hits, self.loads - before.loads)
+
 
 DEFAULT_CACHE_BYTES: Final = 1 << 30
 # Row numbers remembered in all: one overlap of two images is as long as they are.
@@ -31,7 +45,14 @@ class SegmentCache:
         self._loading: dict[str, Future[Segment]] = {}
         self._overlaps: OrderedDict[tuple[str, str], Int32] = OrderedDict()
         self._overlap_bytes = 0
+        self._hits = self._loads = 0
         self._lock = threading.Lock()
+
+    @property
+    def counts(self) -> CacheCounts:
+        """What `get` has found so far; a load that another thread had begun counts as held."""
+        with self._lock:
+            return CacheCounts(self._hits, self._loads)
 
     @property
     def held_bytes(self) -> int:
@@ -50,9 +71,12 @@ class SegmentCache:
             segment = self._segments.get(key)
             if segment is not None:
                 self._segments.move_to_end(key)
+                self._hits += 1
                 return segment
             loading = self._loading.get(key)
             mine = loading is None
+            self._loads += mine
+            self._hits += not mine
             if loading is None:
                 loading = self._loading[key] = Future()
         if mine:

@@ -135,18 +135,47 @@ def test_a_journey_to_a_batch(
     )
     BatchAnswer.model_validate(answer)
     assert answer["results"][0]["documents"][0]["clip"] == [1, 0]
-    metrics = json.loads(capsys.readouterr().out.strip().splitlines()[-1])
-    said = vars(caplog.records[-1])
+    [metrics] = [json.loads(line) for line in metric_lines(capsys)]
+    failed, said = (vars(record) for record in caplog.records[-2:])
     assert (said["batch_id"], said["queries"]) == (answer["batch_id"], 2)
     assert "vector" not in str(said)
     assert metrics["QueriesCompleted"] == [1]
     assert metrics["QueriesFailed"] == [1]
     assert metrics["operation"] == "execute_batch"
+    assert metrics["PlanCacheMiss"] == [1]
+    assert metrics["ImageCacheMiss"] == [1]
+    # One line for what failed: whose, why, whose fault; and nothing of what was asked.
+    result = answer["results"][1]
+    assert failed["message"] == "query failed"
+    assert failed["execution_id"] == result["execution_id"]
+    assert failed["batch_id"] == answer["batch_id"]
+    assert (failed["code"], failed["blame"]) == (result["error"]["code"], "caller")
+    assert result["error"]["message"] not in str(failed)
     stream = send_stream(make_event(
         version, "POST", "/v1/retrievers/r/execute/batch", {**batch, "stream": True},
         key=key, namespace=name,
     ))  # fmt: skip
     assert [event["event_type"] for event in stream] == ["query_complete"] * 2 + ["batch_complete"]
+
+
+def metric_lines(capsys: pytest.CaptureFixture[str]) -> list[str]:
+    """Return the lines that CloudWatch reads metrics from."""
+    return [line for line in capsys.readouterr().out.splitlines() if '"_aws"' in line]
+
+
+def test_each_request_sends_its_metrics_once(key: str, capsys: pytest.CaptureFixture[str]) -> None:
+    api._runner().close()
+    api._runner.cache_clear()
+    capsys.readouterr()
+    call(load_event("v2"))
+    [first] = map(json.loads, metric_lines(capsys))
+    call(make_event("v2", "GET", "/v1/nothing"))
+    [second] = map(json.loads, metric_lines(capsys))
+    assert (first["Requests"], first["ColdStart"]) == ([1], [1])
+    assert "ColdStart" not in second
+    assert second["ClientErrors"] == [1]
+    for line in (first, second):
+        assert line["_aws"]["CloudWatchMetrics"][0]["Dimensions"] == [["operation", "service"]]
 
 
 def send_stream(event: Any) -> list[Any]:

@@ -8,7 +8,7 @@ import pytest
 
 from core.errors import BlobNotFoundError, CorruptBlobError
 from core.storage.manifest import SegmentEntry
-from core.storage.segment_cache import SegmentCache
+from core.storage.segment_cache import CacheCounts, SegmentCache
 from core.storage.segments import Segment, decode_segment, encode_segment
 from tests.core.storage.doubles import MemoryBlobs, doc
 
@@ -32,6 +32,7 @@ def test_a_segment_is_loaded_once() -> None:
     assert cache.get(blobs, entry) is cache.get(blobs, entry)
     assert loads == ["a"]
     assert cache.held_bytes == entry.size
+    assert cache.counts == CacheCounts(hits=1, loads=1)
 
 
 def test_the_least_recently_used_goes_first() -> None:
