@@ -48,10 +48,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "catalog": PLAN | PARTS | {"optimizer"},
     **dict.fromkeys(ENGINE, PLAN | PARTS | ENGINE | {"optimizer", "runtime"}),
     "jobs": PLAN | PARTS | ENGINE | {"optimizer", "runtime", "catalog"},
+    "scan": PLAN | PARTS | ENGINE | {"optimizer", "runtime", "catalog"},
     "app": PLAN
     | PARTS
     | ENGINE
-    | {"optimizer", "runtime", "catalog", "jobs", "adapters", "settings"},
+    | {"scan", "optimizer", "runtime", "catalog", "jobs", "adapters", "settings"},
 }
 EVERYTHING_BUT_ADAPTERS = set(MAY_IMPORT) - {"adapters"}
 

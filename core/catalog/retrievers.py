@@ -161,7 +161,7 @@ class RetrieverCatalog:
         if not changes:
             raise BadRequestError("an empty patch changes nothing")
         if isinstance(request, RetrieverPatch):
-            nullable = {"description", "display_config"}
+            nullable = {"description", "display_config", "verdict"}
             refuse_null(changes, *(name for name in changes if name not in nullable))
         names = changes.pop("collection_identifiers", None)
         if names is not None:

@@ -1,6 +1,6 @@
 """A retriever as users write and read it: name, collections, inputs, ordered stages, version."""
 
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from pydantic import AliasChoices, Field, field_validator, model_validator
 
@@ -78,6 +78,47 @@ class BudgetLimits(RequestModel):
     max_time_ms: float | None = Field(None, ge=0, description="Bounds each query.")
 
 
+class VerdictRule(RequestModel):
+    """From which scores on a scan blocks a file or has it reviewed. Higher is nearer.
+
+    Without thresholds they are the searched extractors' own.
+    """
+
+    block_at: float | None = Field(None, allow_inf_nan=False, description="Blocks from this on.")
+    review_at: float | None = Field(
+        None, allow_inf_nan=False, description="Review from this on; default: `block_at`."
+    )
+    score_field: str | None = Field(
+        None,
+        min_length=1,
+        max_length=200,
+        description="The field of a document (dot path) that the thresholds are of; default: its "
+        "similarity in the searched feature.",
+    )
+    allow_approximate: bool = Field(
+        False, description="Whether a search that is not proven exact may say clear."
+    )
+    canary: str | None = Field(
+        None,
+        min_length=1,
+        max_length=256,
+        description="A reference that every scan also looks for: if it is not found, nothing is "
+        "clear.",
+    )
+
+    @model_validator(mode="after")
+    def _check_order(self) -> Self:
+        if self.block_at is None:
+            if self.review_at is not None or self.score_field is not None:
+                raise ValueError("review_at and score_field need block_at beside them")
+        elif self.review_at is not None and self.review_at > self.block_at:
+            raise ValueError(
+                "review_at is above block_at: a higher score must mean a nearer match; scores "
+                "where lower is nearer are not supported"
+            )
+        return self
+
+
 def _unwrap_properties(raw: Any) -> Any:
     """Accept the guide's `{"properties": {…}}` around the flat map of fields."""
     if isinstance(raw, dict) and set(raw) <= {"type", "properties", "required"}:
@@ -104,6 +145,7 @@ class RetrieverCreate(RequestModel):
     metadata: JsonObject = Field(default_factory=dict)
     display_config: JsonObject | None = None
     budget_limits: BudgetLimits = BudgetLimits()
+    verdict: VerdictRule | None = Field(None, description="What scans say of a file; Trawl's own.")
     visibility: Literal["private", "public", "marketplace"] = "private"
     marketplace_listing_id: str | None = None
     requires_subscription: bool = False
@@ -126,6 +168,7 @@ class RetrieverPatch(RequestModel):
     tags: list[str] | None = None
     metadata: JsonObject | None = None
     display_config: JsonObject | None = None
+    verdict: VerdictRule | None = None
     visibility: Literal["private", "public", "marketplace"] | None = None
 
     _flat_schema = field_validator("input_schema", mode="before")(_unwrap_properties)
@@ -165,6 +208,7 @@ class Retriever(RequestModel):
     tags: list[str] = Field(default_factory=list)
     metadata: JsonObject = Field(default_factory=dict)
     display_config: JsonObject | None = None
+    verdict: VerdictRule | None = None
     visibility: str = "private"
     created_at: str = ""
     updated_at: str = ""

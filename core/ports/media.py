@@ -11,7 +11,7 @@ from core.deadline import Deadline
 # `FetchError` for any other, so that a query can never reach what presigning would refuse.
 ReadObject = Callable[[str, str, int], bytes]
 
-WarningCode = Literal["low_quality", "first_frame_only", "chunks_sampled"]
+WarningCode = Literal["low_quality", "first_frame_only", "chunks_sampled", "stored_vectors"]
 
 
 @dataclass(frozen=True, slots=True)

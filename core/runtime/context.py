@@ -215,23 +215,15 @@ class StageRun:
     ) -> list[QueryChunk]:
         """Fetch a content reference and extract its chunks, in a thread and a child process."""
         info = find_extractor(feature_uri)
-        services, deadline = self.query.environment.services, self.deadline
-        read_object = services.read_object(self.query.environment.namespace)
-
-        def fetch_and_extract() -> Extraction:
-            media = services.fetcher.fetch(content, deadline=deadline, read_object=read_object)
-            return services.extractor.extract(
-                info.name,
-                media.data,
-                deadline=deadline,
-                params=params,
-                max_chunks=max_chunks,
-                as_query=True,
-                declared_type=media.declared_type,
+        shared = self.query.environment.media
+        if shared is not None:
+            extraction = await shared.extract(
+                info.name, info.index_name, content, max_chunks=max_chunks, params=params
             )
-
-        loop = asyncio.get_running_loop()
-        extraction = await loop.run_in_executor(services.media_pool, fetch_and_extract)
+        else:
+            extraction = await self._extract_alone(
+                info.name, content, max_chunks=max_chunks, params=params
+            )
         self._note(extraction)
         return [
             QueryChunk(
@@ -257,6 +249,27 @@ class StageRun:
     async def run_stages(self, config: JsonObject, inputs: ReadOnlyObject) -> Rows:
         """Run inline stages within this query's time."""
         return await self.run_nested(self, config, inputs)
+
+    async def _extract_alone(
+        self, extractor: str, content: str, *, max_chunks: int, params: ReadOnlyObject
+    ) -> Extraction:
+        services, deadline = self.query.environment.services, self.deadline
+        read_object = services.read_object(self.query.environment.namespace)
+
+        def fetch_and_extract() -> Extraction:
+            media = services.fetcher.fetch(content, deadline=deadline, read_object=read_object)
+            return services.extractor.extract(
+                extractor,
+                media.data,
+                deadline=deadline,
+                params=params,
+                max_chunks=max_chunks,
+                as_query=True,
+                declared_type=media.declared_type,
+            )
+
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(services.media_pool, fetch_and_extract)
 
     def _begun(self, request: SearchRequest) -> "asyncio.Future[Sequence[SearchAnswer]] | None":
         for earlier, future in self.query.searched:

@@ -15,6 +15,7 @@ from core.plan.compile import CompiledPlan
 from core.ports.media import MediaExtractor, MediaFetcher, ReadObject
 from core.ports.vectors import VectorSearch
 from core.runtime.coalescer import Coalescer
+from core.runtime.media import CallMedia
 from core.runtime.searching import PreparedSearch, search_snapshots
 from core.runtime.texts import TextIndexes
 from core.storage.collections import CollectionStore
@@ -86,10 +87,17 @@ class Environment:
     """One call's view of a namespace. Each collection is pinned once: every query sees the same
     version, however long the call takes. Thread-safe."""
 
-    def __init__(self, services: Services, namespace: Namespace, load_plan: LoadPlan) -> None:
+    def __init__(
+        self,
+        services: Services,
+        namespace: Namespace,
+        load_plan: LoadPlan,
+        media: CallMedia | None = None,
+    ) -> None:
         self.services = services
         self.namespace = namespace
         self.load_plan = load_plan
+        self.media = media  # where the call's queries share their files
         self._lock = threading.RLock()
         self._ids: dict[str, str] = {}  # id or name -> id
         self._snapshots: dict[str, Snapshot] = {}
