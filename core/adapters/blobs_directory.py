@@ -93,11 +93,15 @@ class DirectoryBlobs:
             finally:
                 temporary.unlink(missing_ok=True)
 
-    def get(self, key: str, *, start: int = 0, length: int | None = None) -> bytes:
-        """Return the bytes from `start` (to the end, or `length` of them)."""
+    def get(
+        self, key: str, *, start: int = 0, length: int | None = None, if_match: str | None = None
+    ) -> bytes:
+        """Return the bytes from `start` (to the end, or `length` of them), of `if_match` only."""
         check_range(start, length)
         path = self._path(key)
         with _mapped_errors(key), path.open("rb") as file:
+            if if_match is not None and _etag(file.fileno()) != if_match:
+                raise ConflictError(f"blob has changed: {key}")
             file.seek(start)
             return file.read(-1 if length is None else length)
 
@@ -110,11 +114,11 @@ class DirectoryBlobs:
             return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
 
     def head(self, key: str) -> BlobInfo:
-        """Return the object's size without its bytes."""
+        """Return the object's size and etag without its bytes."""
         path = self._path(key)
         # Opened, because a folder has a size too.
         with _mapped_errors(key), path.open("rb") as file:
-            return BlobInfo(key, os.fstat(file.fileno()).st_size)
+            return BlobInfo(key, os.fstat(file.fileno()).st_size, _etag(file.fileno()))
 
     def delete(self, key: str) -> None:
         """Remove the object; absent is fine."""
@@ -169,6 +173,18 @@ class DirectoryBlobStores:
             clock=self._clock,
         )
 
+    def purge(self, older_than_s: float) -> int:
+        """Remove the files of writers that were killed before they could put them in place."""
+        removed = 0
+        with _mapped_errors(_INCOMING, writing=True):
+            for path in list((self._root / _INCOMING).glob("*")):
+                # A writer may be done with it meanwhile.
+                with suppress(FileNotFoundError):
+                    if self._clock() - path.stat().st_mtime >= older_than_s:
+                        path.unlink()
+                        removed += 1
+        return removed
+
     def verify(self, bucket: str, key: str, expires: str, signature: str) -> bool:
         """Tell whether the parts of a URL are as `presign` made them, and still in time."""
         return verify(
@@ -197,6 +213,12 @@ def verify(
     wanted = sign(signing_key, bucket, key, int(expires))
     genuine = hmac.compare_digest(wanted.encode(), signature.encode(errors="replace"))
     return genuine and now < int(expires)
+
+
+def _etag(descriptor: int) -> str:
+    """Return what no other file of the same name has: every put writes a file of its own."""
+    facts = os.fstat(descriptor)
+    return f"{facts.st_mtime_ns:x}-{facts.st_ino:x}-{facts.st_size:x}"
 
 
 def _link(temporary: Path, path: Path) -> None:

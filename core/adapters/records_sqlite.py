@@ -130,6 +130,12 @@ class SqliteRecords:
         )
         return RecordPage(records, records[-1].key if len(matching) > limit else None)
 
+    def purge(self) -> int:
+        """Remove what has expired for good; return how many records."""
+        with self._transaction() as connection:
+            done = connection.execute("DELETE FROM records WHERE expires_at <= ?", (self._clock(),))
+            return done.rowcount
+
     def close(self) -> None:
         """Close the connections that are not in use; the next call opens new ones."""
         with self._lock:

@@ -1,16 +1,21 @@
 """The blobs port: immutable objects in one bucket (S3, or a directory on a laptop)."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 
 @dataclass(frozen=True, slots=True)
 class BlobInfo:
-    """A stored object's key and its size in bytes."""
+    """A stored object's key and its size in bytes.
+
+    `etag` is another text for other bytes of the same key, and no part of what makes two equal;
+    only `head` gives it.
+    """
 
     key: str
     size: int
+    etag: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +49,13 @@ class Blobs(Protocol):
         """Store the object whole or not at all; `if_absent` and present: `ConflictError`."""
         ...
 
-    def get(self, key: str, *, start: int = 0, length: int | None = None) -> bytes:
-        """Return the bytes from `start` (to the end, or `length` of them)."""
+    def get(
+        self, key: str, *, start: int = 0, length: int | None = None, if_match: str | None = None
+    ) -> bytes:
+        """Return the bytes from `start` (to the end, or `length` of them).
+
+        `if_match` is the etag that `head` gave: `ConflictError` if the object has another by now.
+        """
         ...
 
     def load(self, key: str) -> memoryview:
@@ -56,7 +66,7 @@ class Blobs(Protocol):
         ...
 
     def head(self, key: str) -> BlobInfo:
-        """Return the object's size without its bytes."""
+        """Return the object's size and etag without its bytes."""
         ...
 
     def delete(self, key: str) -> None:
@@ -77,4 +87,11 @@ class BlobStores(Protocol):
 
     def bucket(self, name: str) -> Blobs:
         """Return the bucket of that name (made on first use by the directory adapter only)."""
+        ...
+
+    def purge(self, older_than_s: float) -> int:
+        """Remove what killed writers left aside that many seconds ago or more; return how many.
+
+        No bucket shows any of it. Where the backend removes it by itself, this does nothing.
+        """
         ...

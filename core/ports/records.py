@@ -80,3 +80,10 @@ class Records(Protocol):
     ) -> RecordPage:
         """Return up to `limit` records whose key starts with `prefix`, in byte order of keys."""
         ...
+
+    def purge(self) -> int:
+        """Remove what has expired for good; return how many records.
+
+        Reads treat it as gone anyway. Where the backend removes it by itself, this does nothing.
+        """
+        ...

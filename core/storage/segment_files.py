@@ -57,6 +57,13 @@ class SegmentFiles:
             if name.suffix == ".seg" and self._age_s(name.stem) >= age_s:
                 yield info.key
 
+    def places(self) -> Iterator[tuple[str, str]]:
+        """Yield the namespace's and the collection's id of every stored segment."""
+        for info in self._blobs.list(""):
+            match info.key.split("/"):
+                case [namespace_id, "collections", collection_id, _, _]:
+                    yield namespace_id, collection_id
+
     def _age_s(self, segment_id: str) -> float:
         try:
             made = int(segment_id[:_TIME_DIGITS], 16) / 1000

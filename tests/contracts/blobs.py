@@ -99,6 +99,33 @@ class BlobsContract:
         blobs.put("k", b"second")
         assert blobs.get("k") == b"second"
 
+    def test_another_object_of_the_same_key_has_another_etag(self, blobs: Blobs) -> None:
+        blobs.put("k", b"first")
+        first = blobs.head("k").etag
+        assert first
+        assert blobs.head("k").etag == first
+        blobs.put("k", b"other")
+        assert blobs.head("k").etag not in ("", first)
+
+    @pytest.mark.parametrize("length", [None, 3, 0])
+    def test_a_get_of_an_etag_reads_that_object_or_none(
+        self, blobs: Blobs, length: int | None
+    ) -> None:
+        blobs.put("k", b"first")
+        etag = blobs.head("k").etag
+        assert blobs.get("k", length=length, if_match=etag) == b"first"[:length]
+        blobs.put("k", b"other")
+        with pytest.raises(ConflictError):
+            blobs.get("k", length=length, if_match=etag)
+        blobs.delete("k")
+        with pytest.raises(BlobNotFoundError):
+            blobs.get("k", length=length, if_match=etag)
+
+    def test_purging_touches_no_object(self, stores: BlobStores, blobs: Blobs) -> None:
+        blobs.put("a/k", b"kept")
+        stores.purge(0)
+        assert [info.key for info in blobs.list("")] == ["a/k"]
+
     def test_if_absent_never_replaces(self, blobs: Blobs) -> None:
         blobs.put("a/k", b"first", if_absent=True)
         with pytest.raises(ConflictError):

@@ -232,6 +232,17 @@ class RecordsContract:
         assert _values(records, "p") == ["long"]
         assert _values(records, "p", limit=1) == ["long"]
 
+    def test_purging_changes_nothing_that_can_be_read(
+        self, records: Records, clock: SetClock
+    ) -> None:
+        records.put(Put("p", "kept", {"n": 1}))
+        records.put(Put("p", "alive", {"n": 2}, ttl_s=100))
+        records.put(Put("p", "gone", {"n": 3}, ttl_s=1))
+        clock.now += 50
+        records.purge()
+        assert records.purge() == 0
+        assert _values(records, "p") == ["alive", "kept"]
+
     def test_a_write_over_an_expired_record_meets_nothing(
         self, records: Records, clock: SetClock
     ) -> None:

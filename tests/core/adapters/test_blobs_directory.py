@@ -29,6 +29,18 @@ class TestDirectoryBlobs(BlobsContract):
         return _stores(tmp_path / "blobs")
 
 
+def test_what_killed_writers_left_is_purged_once_it_is_old(tmp_path: Path) -> None:
+    incoming = tmp_path / "blobs" / ".incoming"
+    incoming.mkdir(parents=True)
+    for name, age in (("old", 100), ("new", 1)):
+        (incoming / name).write_bytes(b"half")
+        os.utime(incoming / name, (1_000 - age, 1_000 - age))
+    stores = _stores(tmp_path / "blobs", SetClock(1_000.0))
+    assert stores.purge(60) == 1
+    assert [path.name for path in incoming.iterdir()] == ["new"]
+    assert _stores(tmp_path / "nothing").purge(60) == 0
+
+
 def test_a_url_names_the_object_and_verifies_until_it_ends(tmp_path: Path) -> None:
     clock = SetClock(1_000.5)
     stores = _stores(tmp_path, clock)

@@ -24,6 +24,20 @@ class TestSqliteRecords(RecordsContract):
         records.close()
 
 
+def test_what_expired_leaves_the_file_when_purged(tmp_path: Path) -> None:
+    clock = SetClock(1_000.0)
+    records = SqliteRecords(tmp_path / "records.db", clock=clock)
+    for n in range(3):
+        records.put(Put("p", f"brief{n}", {}, ttl_s=10))
+    records.put(Put("p", "kept", {}))
+    assert records.purge() == 0
+    clock.now += 11
+    assert records.purge() == 3
+    records.close()
+    with closing(sqlite3.connect(tmp_path / "records.db")) as connection:
+        assert connection.execute("SELECT key FROM records").fetchall() == [("kept",)]
+
+
 def test_records_survive_closing(tmp_path: Path) -> None:
     first = SqliteRecords(tmp_path / "records.db")
     first.put(Put("p", "k", {"n": 1.5}))

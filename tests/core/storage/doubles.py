@@ -49,6 +49,9 @@ class MemoryRecords:
     ) -> RecordPage:
         raise NotImplementedError
 
+    def purge(self) -> int:
+        raise NotImplementedError
+
 
 class MemoryBlobs:
     """`Blobs` for one process. `before` is called with the operation's name and the key."""
@@ -63,7 +66,9 @@ class MemoryBlobs:
         self.before("put", key)
         self.stored[key] = bytes(data)
 
-    def get(self, key: str, *, start: int = 0, length: int | None = None) -> bytes:
+    def get(
+        self, key: str, *, start: int = 0, length: int | None = None, if_match: str | None = None
+    ) -> bytes:
         end = None if length is None else start + length
         return self._find(key)[start:end]
 
