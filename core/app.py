@@ -20,13 +20,16 @@ from core.catalog.document_media import MediaIndexer
 from core.catalog.documents import DocumentCatalog
 from core.catalog.namespaces import NamespaceCatalog
 from core.catalog.retrievers import RetrieverCatalog
+from core.catalog.upkeep import Upkeep
 from core.delivery import read_object
 from core.engine import Delivery, Engine
+from core.ingest.ingest import Ingest
 from core.plan.cache import PlanCache
 from core.plan.version import planner_version
 from core.planner import Planner
 from core.ports.blobs import Blobs, BlobStores
 from core.ports.media import MediaExtractor
+from core.ports.queues import IngestQueues
 from core.ports.records import Records
 from core.registry import find_stage, stage_names
 from core.runtime.environment import Services, merged_searches
@@ -70,6 +73,10 @@ class App:
     documents: DocumentCatalog
     retrievers: RetrieverCatalog
     engine: Engine
+    ingest: Ingest
+    upkeep: Upkeep
+    # None on a laptop, and where the environment does not name them.
+    ingest_queues: IngestQueues | None
     _services: Services
 
     def close(self) -> None:
@@ -122,17 +129,29 @@ def build_app(settings: Settings, *, base_url: str = "http://127.0.0.1:8080") ->
     delivery = Delivery(
         buckets, assets, buckets.bucket(results), settings.presign_s, settings.spill_bytes
     )
+    namespaces = NamespaceCatalog(records, collections, own_buckets=frozenset(names))
     return App(
         settings=settings,
         records=records,
         buckets=buckets,
         store=store,
         keys=Keys(records),
-        namespaces=NamespaceCatalog(records, collections, own_buckets=frozenset(names)),
+        namespaces=namespaces,
         collections=collections,
         documents=DocumentCatalog(store, collections, MediaIndexer(fetcher, extractor, reader)),
         retrievers=retrievers,
         engine=Engine(services, planner, delivery),
+        ingest=Ingest(
+            namespaces,
+            collections,
+            store,
+            assets=buckets.bucket(assets),
+            fetcher=fetcher,
+            extractor=extractor,
+            max_bytes=rules.max_bytes,
+        ),
+        upkeep=Upkeep(namespaces, collections, store, records, buckets),
+        ingest_queues=_ingest_queues(settings),
         _services=services,
     )
 
@@ -194,6 +213,14 @@ def _extractor(settings: Settings, results: Blobs) -> MediaExtractor:
     from core.adapters.media_lambda import LambdaMediaExtractor
 
     return LambdaMediaExtractor(settings.media_function, results)
+
+
+def _ingest_queues(settings: Settings) -> IngestQueues | None:
+    if settings.ingest_queue is None or settings.ingest_dead_letters is None:
+        return None
+    from core.adapters.queues_sqs import SqsQueue
+
+    return IngestQueues(SqsQueue(settings.ingest_queue), SqsQueue(settings.ingest_dead_letters))
 
 
 def _signing_key(path: Path) -> bytes:

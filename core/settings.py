@@ -72,6 +72,9 @@ class Settings:
     data_dir: Path | None = _setting("TRAWL_DATA_DIR", _path)
     # On AWS, the function that reads media; None: child processes of this one do.
     media_function: str | None = _setting("TRAWL_MEDIA_FUNCTION", _text)
+    # On AWS, the addresses of two queues: events of new files, and those that were given up on.
+    ingest_queue: str | None = _setting("TRAWL_INGEST_QUEUE", _text)
+    ingest_dead_letters: str | None = _setting("TRAWL_INGEST_DEAD_LETTERS", _text)
 
     # On AWS, the ARN of the state machine that runs jobs; None: threads of this process do.
     job_state_machine: str | None = _setting("TRAWL_JOB_STATE_MACHINE", _text)
@@ -139,7 +142,7 @@ class Settings:
 
 
 _AWS = ("table", "assets_bucket", "index_bucket", "results_bucket")
-_NEED_AWS = ("media_function", "job_state_machine")
+_NEED_AWS = ("media_function", "job_state_machine", "ingest_queue", "ingest_dead_letters")
 
 
 def _variable(item: "Field[Any]") -> str:

@@ -46,13 +46,14 @@ MAY_IMPORT: dict[str, set[str]] = {
     "optimizer": PLAN,
     "runtime": PLAN | {"search", "storage", "media", "delivery"},
     "catalog": PLAN | PARTS | {"optimizer"},
+    "ingest": PLAN | PARTS | {"optimizer", "catalog"},
     **dict.fromkeys(ENGINE, PLAN | PARTS | ENGINE | {"optimizer", "runtime"}),
     "jobs": PLAN | PARTS | ENGINE | {"optimizer", "runtime", "catalog"},
     "scan": PLAN | PARTS | ENGINE | {"optimizer", "runtime", "catalog"},
     "app": PLAN
     | PARTS
     | ENGINE
-    | {"scan", "optimizer", "runtime", "catalog", "jobs", "adapters", "settings"},
+    | {"scan", "optimizer", "runtime", "catalog", "ingest", "jobs", "adapters", "settings"},
 }
 EVERYTHING_BUT_ADAPTERS = set(MAY_IMPORT) - {"adapters"}
 
