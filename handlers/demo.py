@@ -16,6 +16,7 @@ from typing import Any, Final, Protocol
 
 import click
 
+from core.scan.thresholds import read_measures, thresholds_of
 from core.types import JsonObject
 from handlers.client import Client, HttpTransport, api_path
 from handlers.client_errors import ClientError
@@ -24,7 +25,7 @@ from handlers.commands.output import Cell, print_table
 from handlers.commands.retrievers import create_search
 from handlers.loading import encode_file, ensure_place, find_files, load_files
 from handlers.scanning import Scanner
-from handlers.verdicts import Verdict, judge, read_measures, searched_features
+from handlers.verdicts import Verdict, judge_result
 
 NAMESPACE: Final = "demo"
 COLLECTION: Final = "photographs"
@@ -136,8 +137,8 @@ def run_demo(photographs: Callable[[], Photographs]) -> None:
         click.echo(f"\nscanning {len(queries)} files in one call\n")
         results = scanner.execute(queries)
         measures = read_measures(client.call("GET", api_path("discovery", "extractors")))
-        features = searched_features(retriever)
-        verdicts = [judge(result, features, measures) for result in results]
+        thresholds = thresholds_of(retriever, measures)
+        verdicts = [judge_result(result, thresholds) for result in results]
         _print(exhibits, verdicts)
         _print_summary(exhibits, verdicts, results)
         _print_times(scanner, queries[:COPIES])

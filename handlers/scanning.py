@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from core.models.media_inputs import only_media_input
 from core.types import JsonObject
 from handlers.client import Client, api_path
 from handlers.client_errors import ApiError, ClientError
@@ -15,7 +16,6 @@ MAX_QUERIES: Final = 50
 # says so and the files go in halves.
 _CALL_BYTES: Final = 45_000_000
 _REMOTE: Final = ("https://", "http://", "s3://", "data:")
-_MEDIA: Final = frozenset({"image", "audio", "video", "pdf", "excel"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +50,9 @@ class Reference:
 def media_input(retriever: Mapping[str, Any]) -> str:
     """Return the name of a retriever's only media input; `ClientError` if it has not just one."""
     schema = retriever.get("input_schema") or {}
-    media = [name for name, entry in schema.items() if entry["type"] in _MEDIA]
-    if len(media) == 1:
-        (name,) = media
-        return str(name)
+    name = only_media_input({name: entry["type"] for name, entry in schema.items()})
+    if name is not None:
+        return name
     known = ", ".join(f"{name} ({entry['type']})" for name, entry in schema.items()) or "none"
     raise ClientError(
         f"which input of {retriever['retriever_name']} takes the file? "

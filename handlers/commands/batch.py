@@ -5,12 +5,13 @@ from typing import Any, Final
 
 import click
 
+from core.scan.thresholds import read_measures, thresholds_of
 from core.types import JsonObject
 from handlers.client import api_path
 from handlers.commands.connection import Connection, connection_options
 from handlers.commands.output import Cell, print_json, print_table, printable, progress_bar
 from handlers.scanning import Reference, Scanner, media_input
-from handlers.verdicts import Verdict, judge, read_measures, searched_features
+from handlers.verdicts import Verdict, judge_result
 
 STYLES: Final = {"match": "bold red", "review": "yellow", "clear": "green", "unknown": "magenta"}
 _FAILING: Final = {"review": ("match", "review"), "match": ("match",), None: ()}
@@ -54,8 +55,8 @@ def batch(
         with progress_bar("scanning", len(references)) as advance:
             scanner = Scanner(client, stored["retriever_id"], name, concurrency)
             results = scanner.scan(references, advance=advance)
-    features = searched_features(stored)
-    verdicts = [judge(result, features, measures) for result in results]
+    thresholds = thresholds_of(stored, measures)
+    verdicts = [judge_result(result, thresholds) for result in results]
     if as_json:
         rows = zip(references, verdicts, results, strict=True)
         print_json([_json(reference.name, verdict, result) for reference, verdict, result in rows])

@@ -4,11 +4,29 @@ from typing import Any
 
 import pytest
 
+from core.scan.thresholds import (
+    Measure,
+    Thresholds,
+    read_measures,
+    searched_features,
+    thresholds_of,
+)
+from core.scan.verdicts import NOT_COMPARED
 from core.types import JsonObject
-from handlers.verdicts import NOT_COMPARED, Measure, judge, read_measures, searched_features
+from handlers.verdicts import Verdict, judge_result
 
 URI = "mixpeek://image.pdq@v1/hash"
 MEASURES = {URI: Measure(dimension=256, match=31, review=60, unit="bits")}
+
+
+def thresholds(*features: str) -> Thresholds:
+    search = {"searches": [{"feature_uri": uri} for uri in features]}
+    stage = {"stage_name": "s", "config": {"stage_id": "feature_search", "parameters": search}}
+    return thresholds_of({"stages": [stage]}, MEASURES)
+
+
+def judge(answer: JsonObject, features: list[str], _: object) -> Verdict:
+    return judge_result(answer, thresholds(*features))
 
 
 def document(bits: int, name: str = "a", **more: Any) -> JsonObject:

@@ -1,0 +1,159 @@
+"""From which scores on something means something: a retriever's own rule, or its extractors'."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from core.models.features import index_name
+from core.types import JsonObject
+
+Level = Literal["block", "review"]
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """How far apart an extractor's vectors are, in its unit, and which distances mean something.
+
+    Up to `match` it is the same, up to `review` perhaps. Only Hamming distances have one: a score
+    is 1 - bits / `dimension`.
+    """
+
+    dimension: int
+    match: float
+    review: float
+    unit: str
+
+    def distance(self, score: float) -> int:
+        """Return the distance that a score stands for."""
+        return round((1.0 - score) * self.dimension)
+
+    def score(self, distance: float) -> float:
+        """Return the score that a distance stands for."""
+        return 1.0 - distance / self.dimension
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """The scores of one feature, or of one field: higher is nearer. `measure` turns them into
+    distances where the feature has any."""
+
+    block_at: float
+    review_at: float
+    measure: Measure | None = None
+    slack: float = 0.0  # what rounding may take from a score without changing its distance
+
+    def level(self, score: float) -> Level | None:
+        """Return what a score means, None if nothing."""
+        if score + self.slack >= self.block_at:
+            return "block"
+        return "review" if score + self.slack >= self.review_at else None
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """What the scores of one retriever's documents mean.
+
+    `scales` has the features whose scores mean something, `strange` the searched ones of which
+    that is not known. With `score_field` its `own` scale takes the place of both.
+    """
+
+    features: tuple[str, ...]
+    scales: Mapping[str, Scale]
+    strange: tuple[str, ...] = ()
+    score_field: str | None = None
+    own: Scale | None = None
+    allow_approximate: bool = False
+    canary: str | None = None
+    limits: frozenset[str] = field(default_factory=frozenset)  # stages that only cut the list
+
+    def to_json(self) -> JsonObject:
+        """Return the thresholds as answers show them, by feature or by the score's field."""
+        shown = self.scales if self.own is None else {self.score_field or "score": self.own}
+        return {
+            name: {"block_at": scale.block_at, "review_at": scale.review_at}
+            for name, scale in shown.items()
+        }
+
+
+def read_measures(extractors: Iterable[Mapping[str, Any]]) -> dict[str, Measure]:
+    """Return the measure of each address in an answer of `/v1/discovery/extractors`."""
+    measures: dict[str, Measure] = {}
+    for entry in extractors:
+        if entry["metric"] != "hamming":
+            continue
+        limits = entry["thresholds"]
+        measure = Measure(entry["dimension"], limits["match"], limits["review"], limits["unit"])
+        measures[entry["feature_uri"]] = measure
+        measures[entry["vector_name"]] = measure
+    return measures
+
+
+def own_measures() -> dict[str, Measure]:
+    """Return the measures of this process's extractors."""
+    from core.media.extractors import EXTRACTORS
+
+    return {
+        name: Measure(
+            info.dimension, info.thresholds.match, info.thresholds.review, info.thresholds.unit
+        )
+        for info in EXTRACTORS
+        if info.metric == "hamming"
+        for name in (info.feature_uri, info.index_name)
+    }
+
+
+def searched_features(retriever: Mapping[str, Any]) -> list[str]:
+    """Return the feature addresses that a retriever's searches name, each once."""
+    configs = [stage["config"] for stage in retriever["stages"]]
+    searches = [
+        search
+        for config in configs
+        if config["stage_id"] == "feature_search"
+        for search in config["parameters"].get("searches") or ()
+    ]
+    names = (search.get("feature_uri") or search.get("vector_name") for search in searches)
+    return list(dict.fromkeys(name for name in names if isinstance(name, str)))
+
+
+def thresholds_of(retriever: Mapping[str, Any], measures: Mapping[str, Measure]) -> Thresholds:
+    """Return the thresholds of a retriever as reads show it: `verdict`, else the extractors'."""
+    features = searched_features(retriever)
+    rule = retriever.get("verdict") or {}
+    known = {uri: measures.get(uri) or measures.get(index_name(uri)) for uri in features}
+    own = _rule_scale(rule)
+    if own is None:
+        scales = {uri: _scale(found) for uri, found in known.items() if found is not None}
+    else:
+        scales = {uri: replace(own, measure=found) for uri, found in known.items()}
+    score_field = rule.get("score_field")
+    return Thresholds(
+        features=tuple(features),
+        scales=scales,
+        strange=tuple(uri for uri in features if uri not in scales),
+        score_field=score_field,
+        own=None if score_field is None else own,
+        allow_approximate=bool(rule.get("allow_approximate")),
+        canary=rule.get("canary"),
+        limits=frozenset(
+            stage["stage_name"]
+            for stage in retriever["stages"]
+            if stage["config"]["stage_id"] == "limit"
+        ),
+    )
+
+
+def _rule_scale(rule: Mapping[str, Any]) -> Scale | None:
+    block_at, review_at = rule.get("block_at"), rule.get("review_at")
+    if block_at is None:
+        return None
+    return Scale(block_at, block_at if review_at is None else review_at)
+
+
+def _scale(measure: Measure) -> Scale:
+    # Scores that stand for whole bits: half a bit more never reaches the next distance.
+    return Scale(
+        measure.score(measure.match),
+        measure.score(measure.review),
+        measure,
+        slack=0.5 / measure.dimension,
+    )
