@@ -4,7 +4,6 @@ fetch the retriever, take its plan (cached, optimized) -> pin a snapshot of ever
 -> begin the leading searches, merged -> run the queries, bounded -> spill -> answer
 """
 
-import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -33,6 +32,7 @@ from core.planner import Planner, collection_is_gone
 from core.ports.blobs import Blobs, BlobStores
 from core.runtime.answers import batch_answer, failed_result, reference_answer
 from core.runtime.batch import run_bounded
+from core.runtime.blocking import run_blocking
 from core.runtime.environment import Environment, Services
 from core.runtime.pages import (
     DEFAULT_LIMIT,
@@ -165,7 +165,7 @@ class Engine:
     ) -> Call:
         """Load the plan and pin a snapshot of every collection."""
         started = time.perf_counter()
-        stop, answer_by = _stop_times(request.settings, deadline)
+        stop, answer_by = stop_times(request.settings, deadline)
 
         def load_nested(config: str | JsonObject) -> CompiledPlan:
             if isinstance(config, str):
@@ -291,11 +291,7 @@ class Engine:
         return Presigner(self._delivery.buckets, readable, self._delivery.presign_s)
 
     async def _block(self, work: Callable[[], T], deadline: Deadline) -> T:
-        """Run blocking work in the pool; `TimeoutError` leaves its thread behind, and what it
-        still does is looked at by nobody."""
-        remaining = deadline.remaining()
-        async with asyncio.timeout(None if remaining == float("inf") else remaining):
-            return await asyncio.get_running_loop().run_in_executor(self._services.pool, work)
+        return await run_blocking(self._services.pool, work, deadline)
 
 
 def _group_equal(queries: Sequence[BatchQuery], *, dedupe: bool) -> list[list[int]]:
@@ -337,7 +333,7 @@ def _abandon_searches(prepared: Sequence[PreparedQuery | Exception]) -> None:
             future.cancel()
 
 
-def _stop_times(settings: Settings, deadline: Deadline) -> tuple[Deadline, Deadline]:
+def stop_times(settings: Settings, deadline: Deadline) -> tuple[Deadline, Deadline]:
     """Return when the queries must have ended, and when what follows them must have."""
     answer_by = Deadline(deadline.at + _RESERVE_SECONDS)
     if settings.deadline_ms is None:

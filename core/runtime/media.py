@@ -94,6 +94,7 @@ class CallMedia:
         self._documents: dict[str, StoredDocument] = {}
         self._files: dict[str, asyncio.Future[MediaFile]] = {}
         self._extractions: dict[Hashable, asyncio.Future[Extraction]] = {}
+        self._infos: dict[str, list[MediaInfo]] = {}
 
     def add_document(self, document: StoredDocument) -> str:
         """Return a content reference that stands for a stored document in this call alone."""
@@ -101,9 +102,9 @@ class CallMedia:
         self._documents[handle] = document
         return handle
 
-    def document(self, content: str) -> StoredDocument | None:
-        """Return the stored document that a reference stands for, None for any other reference."""
-        return self._documents.get(content)
+    def stands_for_document(self, content: str) -> bool:
+        """Say whether a reference stands for a stored document."""
+        return content in self._documents
 
     async def file(self, content: str) -> MediaFile:
         """Return the file behind a reference; raises as `MediaFetcher.fetch` does."""
@@ -141,7 +142,14 @@ class CallMedia:
             )
 
         key = (file.sha256, file.declared_type, extractor, canonical(dict(params)), max_chunks)
-        return await self._shared(self._extractions, key, extract)
+        extraction = await self._shared(self._extractions, key, extract)
+        self._infos.setdefault(content, []).append(extraction.media)
+        return extraction
+
+    def infos(self, content: str) -> list[MediaInfo]:
+        """Return what extractors said of a file so far."""
+        stored = self._documents.get(content)
+        return [stored.info()] if stored is not None else self._infos.get(content, [])
 
     def release(self, content: str) -> None:
         """Let go of a file's bytes; whoever asks for it again has it fetched again."""
