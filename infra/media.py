@@ -11,7 +11,7 @@ from infra.settings import InfraSettings
 # A file that takes longer is refused: the API, which waits for it, ends at 29 s.
 TIMEOUT_S = 20
 # A zip of its own: decoders are where hostile bytes do harm, and nothing else belongs beside them.
-LIBRARIES = ("numpy", "orjson", "Pillow")
+LIBRARIES = ("numpy", "orjson", "Pillow", "av")
 
 
 class Media(Construct):

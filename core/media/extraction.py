@@ -1,12 +1,18 @@
 """Runs one extractor on one file, in this process: the media function's and the child's work."""
 
 import hashlib
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 from core.errors import InvalidRequestError, Problem
 from core.media.decode import decode_picture
-from core.media.extractors import IMAGE_PDQ, ExtractorInfo, find_extractor
+from core.media.extractors import (
+    AUDIO_CHROMAPRINT,
+    IMAGE_PDQ,
+    VIDEO_VPDQ,
+    ExtractorInfo,
+    find_extractor,
+)
 from core.media.pdq import MIN_QUALITY, MIN_SIDE, dihedral_hashes, fingerprint
 from core.ports.media import Chunk, Extraction, MediaInfo, MediaWarning
 
@@ -28,7 +34,9 @@ def extract(
     _check_params(info, params or {})
     if max_chunks is not None and max_chunks < 1:
         raise InvalidRequestError("max_chunks must be at least 1")
-    return _RUNS[info.name](data, as_query, declared_type)
+    return _RUNS[info.name](
+        data, as_query=as_query, declared_type=declared_type, max_chunks=max_chunks
+    )
 
 
 def _check_params(info: ExtractorInfo, params: Mapping[str, Any]) -> None:
@@ -40,7 +48,16 @@ def _check_params(info: ExtractorInfo, params: Mapping[str, Any]) -> None:
         )
 
 
-def _image_pdq(data: bytes, as_query: bool, declared_type: str | None) -> Extraction:
+class _Run(Protocol):
+    def __call__(
+        self, data: bytes, *, as_query: bool, declared_type: str | None, max_chunks: int | None
+    ) -> Extraction: ...
+
+
+def _image_pdq(
+    data: bytes, *, as_query: bool, declared_type: str | None, max_chunks: int | None
+) -> Extraction:
+    del max_chunks  # an image is one place
     picture = decode_picture(data, declared_type)
     media = MediaInfo(
         content_type=picture.content_type,
@@ -70,6 +87,28 @@ def _image_pdq(data: bytes, as_query: bool, declared_type: str | None) -> Extrac
     return Extraction(chunks, media, picture.warnings)
 
 
-_RUNS: Mapping[str, Callable[[bytes, bool, str | None], Extraction]] = {
+def _audio_chromaprint(
+    data: bytes, *, as_query: bool, declared_type: str | None, max_chunks: int | None
+) -> Extraction:
+    from core.media.audio import extract_audio
+
+    return extract_audio(
+        data, as_query=as_query, declared_type=declared_type, max_chunks=max_chunks
+    )
+
+
+def _video_vpdq(
+    data: bytes, *, as_query: bool, declared_type: str | None, max_chunks: int | None
+) -> Extraction:
+    from core.media.video import extract_video
+
+    return extract_video(
+        data, as_query=as_query, declared_type=declared_type, max_chunks=max_chunks
+    )
+
+
+_RUNS: Mapping[str, _Run] = {
     IMAGE_PDQ.name: _image_pdq,
+    AUDIO_CHROMAPRINT.name: _audio_chromaprint,
+    VIDEO_VPDQ.name: _video_vpdq,
 }

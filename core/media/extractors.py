@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from core.errors import InvalidRequestError, Problem
+from core.ports.media import VoteRule
 from core.types import Metric, VectorSpec
 
 URI_SCHEMES = ("mixpeek", "trawl")
@@ -30,6 +31,8 @@ class ExtractorInfo:
     dimension: int
     thresholds: Thresholds
     parameters: tuple[str, ...] = field(default=())
+    # Of recordings, how a query's chunks become one answer.
+    votes: VoteRule | None = None
 
     @property
     def feature_uri(self) -> str:
@@ -58,7 +61,37 @@ IMAGE_PDQ = ExtractorInfo(
     thresholds=Thresholds(match=31, review=60, unit="bits"),
 )
 
-EXTRACTORS: tuple[ExtractorInfo, ...] = (IMAGE_PDQ,)
+AUDIO_CHROMAPRINT = ExtractorInfo(
+    name="audio.chromaprint",
+    version="v1",
+    output="fingerprint",
+    description=(
+        "Acoustic fingerprint of a recording, or of a film's sound (Chromaprint): finds this "
+        "recording again and the second it is at, not another performance of the piece."
+    ),
+    modalities=("audio", "video"),
+    metric="hamming",
+    dimension=256,
+    thresholds=Thresholds(match=38, review=38, unit="bits"),
+    votes=VoteRule(min_score=1 - 38 / 256, tolerance_ms=400, spans=False, min_votes=3, chunks=240),
+)
+
+VIDEO_VPDQ = ExtractorInfo(
+    name="video.vpdq",
+    version="v1",
+    output="hash",
+    description=(
+        "Perceptual fingerprint of a film's frames, one a second (Meta's PDQ): finds copies of "
+        "these pictures and the second they are at; mirrored, turned and letterboxed ones too."
+    ),
+    modalities=("video",),
+    metric="hamming",
+    dimension=256,
+    thresholds=Thresholds(match=31, review=60, unit="bits"),
+    votes=VoteRule(min_score=1 - 31 / 256, tolerance_ms=1000, spans=True, min_votes=2, chunks=120),
+)
+
+EXTRACTORS: tuple[ExtractorInfo, ...] = (IMAGE_PDQ, AUDIO_CHROMAPRINT, VIDEO_VPDQ)
 
 
 def find_extractor(reference: str) -> ExtractorInfo:

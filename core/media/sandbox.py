@@ -6,10 +6,12 @@ finds no files, no network and no other programs. Nothing here can be undone by 
 
 import contextlib
 import ctypes
+import os
 import platform
 import resource
 import sys
 import time
+from collections.abc import Iterator
 
 # Allowed on each machine, by number: memory, reading and writing what is open, clocks, signals
 # and exits. Everything else fails with EPERM, which Python reports as any other OSError.
@@ -61,6 +63,23 @@ def arm_cpu_limit(seconds: float) -> None:
     soft = int(time.process_time() + seconds) + 1
     with contextlib.suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_CPU, (soft, hard))
+
+
+@contextlib.contextmanager
+def one_processor() -> Iterator[None]:
+    """Let libraries that are used for the first time in here see a single processor.
+
+    They keep the number and so start no threads later, which the filter would refuse them.
+    """
+    if not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    allowed = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(allowed)})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, allowed)
 
 
 def deny_syscalls() -> bool:

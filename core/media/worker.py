@@ -11,10 +11,14 @@ import os
 import sys
 from typing import NoReturn
 
-from core.media.decode import ACCEPTED, require_pillow
+from core.errors import MissingExtraError
+from core.media.decode import require_pillow
 from core.media.extraction import extract
 from core.media.extractors import IMAGE_PDQ
-from core.media.sandbox import arm_cpu_limit, deny_syscalls, limit_resources
+from core.media.file_types import IMAGES
+from core.media.recordings import require_av
+from core.media.sandbox import arm_cpu_limit, deny_syscalls, limit_resources, one_processor
+from core.media.warming import warm_up_recordings
 from core.media.wire import FRAME, pack_extraction, pack_fault, pack_frame, read_header
 from core.types import JsonObject
 
@@ -28,6 +32,10 @@ def main() -> NoReturn:
         _warm_up()
     except Exception as error:  # the parent can only be told now; what is missing is in the text
         _write({"fault": pack_fault(error)}, b"")
+        os._exit(1)
+    if _thread_count() > 1:
+        # The filter holds for one thread: another would stay free.
+        _write({"fault": {"kind": "internal", "message": "threads"}}, b"")
         os._exit(1)
     limit_resources(limits["memory_bytes"])
     _write({"ready": True, "seccomp": deny_syscalls()}, b"")
@@ -57,10 +65,24 @@ def _warm_up() -> None:
     from PIL import Image
 
     noise = Image.fromarray(np.random.default_rng(0).integers(0, 255, (16, 16, 4), np.uint8))
-    for format_name in ACCEPTED.values():
+    for format_name in IMAGES.values():
         sample = io.BytesIO()
         noise.convert("RGB").save(sample, format_name)
         extract(IMAGE_PDQ.name, sample.getvalue(), as_query=True)
+    try:
+        require_av()
+    except MissingExtraError:
+        return  # images are read without it, and the rest is refused by the extra's name
+    with one_processor():
+        for name, recording in warm_up_recordings():
+            extract(name, recording, as_query=True)
+
+
+def _thread_count() -> int:
+    try:
+        return len(os.listdir("/proc/self/task"))  # noqa: PTH208 - names are all it takes
+    except OSError:
+        return 1  # no such place on this platform, and no filter either
 
 
 def _read(size: int) -> bytes:

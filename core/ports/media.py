@@ -11,7 +11,15 @@ from core.deadline import Deadline
 # `FetchError` for any other, so that a query can never reach what presigning would refuse.
 ReadObject = Callable[[str, str, int], bytes]
 
-WarningCode = Literal["low_quality", "first_frame_only", "chunks_sampled", "stored_vectors"]
+WarningCode = Literal[
+    "low_quality",
+    "first_frame_only",
+    "chunks_sampled",
+    "stored_vectors",
+    "too_short",
+    "damaged",
+    "cut_off",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +43,23 @@ class Chunk:
     place: Place | None = None
     quality: float | None = None
     variant: str = "original"
+
+
+@dataclass(frozen=True, slots=True)
+class VoteRule:
+    """How the chunks of one recording vote for another: each pair of near chunks says by how much
+    the one lies later than the other, and pairs that say the same belong together.
+
+    `min_score` is the least similarity that votes; offsets within `tolerance_ms` are the same.
+    `spans` says that a chunk stands for all of its place, not for a window that starts there.
+    `min_votes` aligned chunks are no accident. `chunks` is how many a query has, unless it says.
+    """
+
+    min_score: float
+    tolerance_ms: int
+    spans: bool
+    min_votes: int
+    chunks: int
 
 
 @dataclass(frozen=True, slots=True)
