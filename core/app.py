@@ -2,10 +2,11 @@
 
 import os
 import secrets
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -24,10 +25,14 @@ from core.catalog.upkeep import Upkeep
 from core.delivery import read_object
 from core.engine import Delivery, Engine
 from core.ingest.ingest import Ingest
+from core.jobs.catalog import JobCatalog
+from core.jobs.store import JobStore
+from core.jobs.work import JobWork
 from core.plan.cache import PlanCache
 from core.plan.version import planner_version
 from core.planner import Planner
 from core.ports.blobs import Blobs, BlobStores
+from core.ports.jobs import JobRunner
 from core.ports.media import MediaExtractor
 from core.ports.queues import IngestQueues
 from core.ports.records import Records
@@ -44,6 +49,8 @@ _POOL_THREADS, _MEDIA_THREADS = 24, 40
 _TEXT_SHARE = 4
 _LOCAL_BUCKETS = ("assets", "index", "results")
 _SIGNING_KEY_BYTES = 32
+# Lambda's own: the memory of the function, which is what a second of it costs.
+_MEMORY_VARIABLE = "AWS_LAMBDA_FUNCTION_MEMORY_SIZE"
 # What the first batch would load on its way, beside stages and adapters: see `prime`.
 _LOADED_WHEN_USED = (
     "core.catalog.document_listing",
@@ -77,10 +84,13 @@ class App:
     upkeep: Upkeep
     # None on a laptop, and where the environment does not name them.
     ingest_queues: IngestQueues | None
+    jobs: JobCatalog
+    _close_jobs: Callable[[], None]
     _services: Services
 
     def close(self) -> None:
         """End what runs beside the caller; the app is of no use afterwards."""
+        self._close_jobs()
         self._services.extractor.close()
         for pool in (self._services.media_pool, self._services.pool):
             pool.shutdown(wait=True, cancel_futures=True)
@@ -129,7 +139,20 @@ def build_app(settings: Settings, *, base_url: str = "http://127.0.0.1:8080") ->
     delivery = Delivery(
         buckets, assets, buckets.bucket(results), settings.presign_s, settings.spill_bytes
     )
-    namespaces = NamespaceCatalog(records, collections, own_buckets=frozenset(names))
+    job_store = JobStore(records, buckets.bucket(results))
+    namespaces = NamespaceCatalog(
+        records, collections, own_buckets=frozenset(names), clear_jobs=job_store.clear
+    )
+    work = JobWork(
+        job_store,
+        buckets,
+        namespaces,
+        retrievers,
+        # An engine of its own: jobs may run on another event loop than the calls of a server.
+        Engine(replace(services, searches=merged_searches(vectors, pool)), planner, delivery),
+        int(os.environ.get(_MEMORY_VARIABLE, "0")),
+    )
+    runner, close_jobs = _job_runner(settings, work, buckets)
     return App(
         settings=settings,
         records=records,
@@ -152,6 +175,8 @@ def build_app(settings: Settings, *, base_url: str = "http://127.0.0.1:8080") ->
         ),
         upkeep=Upkeep(namespaces, collections, store, records, buckets),
         ingest_queues=_ingest_queues(settings),
+        jobs=JobCatalog(job_store, buckets, assets, retrievers, runner, work, settings.presign_s),
+        _close_jobs=close_jobs,
         _services=services,
     )
 
@@ -203,6 +228,21 @@ def _aws_backends(settings: Settings) -> Backends:
     if settings.table is None or assets is None or index is None or results is None:
         raise SettingsError("set a data folder, or a table and three buckets")
     return DynamoRecords(settings.table), S3BlobStores(), (assets, index, results)
+
+
+def _job_runner(
+    settings: Settings, work: JobWork, buckets: BlobStores
+) -> tuple[JobRunner, Callable[[], None]]:
+    """Return what runs jobs, and what ends it."""
+    if settings.job_state_machine is not None:
+        from core.adapters.jobs_stepfunctions import StepFunctionsRunner
+
+        return StepFunctionsRunner(settings.job_state_machine), lambda: None
+    from core.adapters.jobs_threads import ThreadRunner
+
+    locks = settings.data_dir or Path(tempfile.gettempdir()) / "trawl"
+    runner = ThreadRunner(work, buckets, locks / "jobs")
+    return runner, runner.close
 
 
 def _extractor(settings: Settings, results: Blobs) -> MediaExtractor:

@@ -1,0 +1,55 @@
+"""What a job cost so far: list prices times what was measured. An estimate, and it says so."""
+
+from typing import Final
+
+from core.jobs.progress import Totals
+from core.types import JsonObject
+
+# AWS list prices, us-east-1, x86, looked up in November 2026, in USD. No free tier, no discounts.
+PRICES: Final = "AWS list prices, us-east-1, November 2026"
+LAMBDA_GB_SECOND: Final = 0.0000166667
+LAMBDA_REQUEST: Final = 0.20 / 1_000_000
+STATE_TRANSITION: Final = 0.025 / 1000
+S3_PUT: Final = 0.005 / 1000
+S3_GET: Final = 0.0004 / 1000
+DYNAMODB_WRITE: Final = 0.625 / 1_000_000
+DYNAMODB_READ: Final = 0.125 / 1_000_000
+
+# A chunk's own: it is started, its function is called, it ends.
+_TRANSITIONS_PER_CALL: Final = 3
+COVERS: Final = (
+    "the job function, its requests to S3 and DynamoDB, and Step Functions; "
+    "not the media function, the collections' storage, or transfer"
+)
+
+
+def estimate_cost(totals: Totals, chunks: int) -> JsonObject:
+    """Return the cost of a job; 0 where its seconds cost nothing, as on a laptop."""
+    on_aws = totals.gb_seconds > 0
+    requests = {
+        "lambda": totals.calls,
+        "state_transitions": totals.calls * _TRANSITIONS_PER_CALL,
+        "s3_put": totals.files + chunks,
+        "s3_get": totals.calls,
+        # A save writes the chunk's record and reads the job's and the chunk's.
+        "dynamodb_write": totals.saves,
+        "dynamodb_read": totals.saves * 2,
+    }
+    prices = {
+        "lambda": LAMBDA_REQUEST,
+        "state_transitions": STATE_TRANSITION,
+        "s3_put": S3_PUT,
+        "s3_get": S3_GET,
+        "dynamodb_write": DYNAMODB_WRITE,
+        "dynamodb_read": DYNAMODB_READ,
+    }
+    usd = totals.gb_seconds * LAMBDA_GB_SECOND
+    usd += sum(count * prices[name] for name, count in requests.items())
+    return {
+        "estimated": True,
+        "usd": round(usd, 6) if on_aws else 0.0,
+        "lambda_gb_seconds": round(totals.gb_seconds, 3),
+        "requests": requests if on_aws else dict.fromkeys(requests, 0),
+        "prices": PRICES,
+        "covers": COVERS,
+    }
