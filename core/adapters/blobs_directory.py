@@ -23,7 +23,7 @@ from core.errors import (
     StorageRefusedError,
     UnavailableError,
 )
-from core.ports.blobs import BlobInfo, Presigned
+from core.ports.blobs import BlobInfo, Follow, Presigned
 
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _INCOMING: Final = ".incoming"  # no bucket can be named so
@@ -105,7 +105,7 @@ class DirectoryBlobs:
             file.seek(start)
             return file.read(-1 if length is None else length)
 
-    def load(self, key: str) -> memoryview:
+    def load(self, key: str, *, follow: Follow | None = None) -> memoryview:
         """Return the whole object, memory-mapped if large; it outlives the object's deletion."""
         path = self._path(key)
         with _mapped_errors(key), path.open("rb") as file:

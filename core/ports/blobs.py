@@ -1,8 +1,12 @@
 """The blobs port: immutable objects in one bucket (S3, or a directory on a laptop)."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
+
+# Is shown the beginning of an object that is being read, each time there is more of it; by the end
+# it need not have seen all. It must not keep it.
+Follow = Callable[[memoryview], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +62,11 @@ class Blobs(Protocol):
         """
         ...
 
-    def load(self, key: str) -> memoryview:
+    def load(self, key: str, *, follow: Follow | None = None) -> memoryview:
         """Return the whole object, read-only, the fastest way there is for large ones.
 
-        A directory memory-maps it; S3 reads ranges in parallel into one buffer.
+        A directory memory-maps it; S3 reads ranges in parallel into one buffer, and calls
+        `follow` meanwhile. What `follow` raises ends the load and leaves here.
         """
         ...
 

@@ -81,45 +81,111 @@ def open_container(data: memoryview, digest: str) -> Container:
     The arrays are views into `data`: nothing is copied. Raises `CorruptBlobError` if the bytes
     are truncated, altered, or no container.
     """
-    data = data.cast("B").toreadonly()
-    directory, start = _read_header(data, digest)
-    # The digest vouches for the directory, so its shape is only doubted when we changed our own.
-    try:
-        if len(data) != start + directory["bytes"]:
-            raise CorruptBlobError(
-                f"container has {len(data)} bytes, its directory says {start + directory['bytes']}"
-            )
-        sections = {
-            entry["name"]: _open_section(data, start, entry) for entry in directory["sections"]
-        }
-        return Container(directory["meta"], sections)
-    except (KeyError, TypeError, ValueError) as error:
-        raise CorruptBlobError(f"container directory is malformed: {error!r}") from error
+    return ContainerReader(digest).open(data)
 
 
-def _read_header(data: memoryview, digest: str) -> tuple[JsonObject, int]:
-    if len(data) < _PREFIX_BYTES or bytes(data[:8]) != MAGIC:
-        raise CorruptBlobError("not a Trawl segment: wrong magic")
-    length = int.from_bytes(data[8:_PREFIX_BYTES], "little")
-    end = _PREFIX_BYTES + length
-    start = end + -end % ALIGNMENT
-    if length > _MAX_DIRECTORY_BYTES or start > len(data):
-        raise CorruptBlobError("segment is truncated: its directory does not fit")
-    if _digest(data[:start]) != digest:
-        raise CorruptBlobError("segment does not match the digest in its manifest")
-    directory: JsonObject = orjson.loads(data[_PREFIX_BYTES:end])
-    return directory, start
+class ContainerReader:
+    """Checks a container while it arrives, so that a large one need not be read a second time.
+
+    For one thread and one container. Raises `CorruptBlobError` as soon as bytes are wrong.
+    """
+
+    def __init__(self, digest: str) -> None:
+        self._digest = digest
+        self._directory: JsonObject | None = None
+        self._start = 0  # of the sections
+        # The section to check next, and up to where it has been.
+        self._section = 0
+        self._at = 0
+        self._hash = hashlib.sha256()
+
+    def follow(self, data: memoryview) -> None:
+        """Check what has come: the container's bytes from its beginning, more with each call."""
+        data = data.cast("B").toreadonly()
+        if self._directory is None and not self._read_header(data):
+            return
+        try:
+            while self._check_section(data):
+                self._section += 1
+        except (KeyError, TypeError, ValueError) as error:
+            raise _malformed(error) from error
+
+    def open(self, data: memoryview) -> Container:
+        """Return the container in `data`: the bytes that were followed, and those after them."""
+        data = data.cast("B").toreadonly()
+        self.follow(data)
+        directory, start = self._directory, self._start
+        if directory is None:
+            raise CorruptBlobError("segment is truncated: its directory does not fit")
+        # The digest vouches for it, so its shape is only doubted when we changed our own.
+        try:
+            if len(data) != start + directory["bytes"]:
+                total = start + directory["bytes"]
+                raise CorruptBlobError(
+                    f"container has {len(data)} bytes, its directory says {total}"
+                )
+            entries = directory["sections"]
+            if self._section != len(entries):
+                name = entries[self._section]["name"]
+                raise CorruptBlobError(f"section {name} lies outside its segment")
+            sections = {entry["name"]: _open_section(data, start, entry) for entry in entries}
+            return Container(directory["meta"], sections)
+        except (KeyError, TypeError, ValueError) as error:
+            raise _malformed(error) from error
+
+    def _read_header(self, data: memoryview) -> bool:
+        """Read and check the directory; say whether enough has come."""
+        if bytes(data[:8]) != MAGIC[: len(data)]:
+            raise CorruptBlobError("not a Trawl segment: wrong magic")
+        if len(data) < _PREFIX_BYTES:
+            return False
+        length = int.from_bytes(data[8:_PREFIX_BYTES], "little")
+        if length > _MAX_DIRECTORY_BYTES:
+            raise CorruptBlobError("not a Trawl segment: its directory is too long")
+        end = _PREFIX_BYTES + length
+        start = end + -end % ALIGNMENT
+        if start > len(data):
+            return False
+        if _digest(data[:start]) != self._digest:
+            raise CorruptBlobError("segment does not match the digest in its manifest")
+        self._directory, self._start = orjson.loads(data[_PREFIX_BYTES:end]), start
+        return True
+
+    def _check_section(self, data: memoryview) -> bool:
+        """Go on with the present section; say whether it has ended and is what was written."""
+        entries = self._directory["sections"] if self._directory is not None else ()
+        if self._section == len(entries):
+            return False
+        entry = entries[self._section]
+        first, last = _bounds(self._start, entry)
+        if not self._start <= first <= last or entry["dtype"] not in _DTYPES:
+            raise CorruptBlobError(f"section {entry['name']} lies outside its segment")
+        here, end = max(self._at, first), min(last, len(data))
+        if here < end:
+            self._hash.update(data[here:end])
+            self._at = end
+        if end < last:
+            return False
+        if self._hash.hexdigest() != entry["sha256"]:
+            raise CorruptBlobError(f"section {entry['name']} does not match its digest")
+        self._at, self._hash = 0, hashlib.sha256()
+        return True
+
+
+def _bounds(start: int, entry: JsonObject) -> tuple[int, int]:
+    """Return where a section begins and where its padding ends."""
+    first = start + entry["offset"]
+    return first, first + entry["length"] + -entry["length"] % ALIGNMENT
 
 
 def _open_section(data: memoryview, start: int, entry: JsonObject) -> NDArray[Any]:
     first = start + entry["offset"]
-    last = first + entry["length"]
-    if not start <= first <= last <= len(data) or entry["dtype"] not in _DTYPES:
-        raise CorruptBlobError(f"section {entry['name']} lies outside its segment")
-    if _digest(data[first : last + -entry["length"] % ALIGNMENT]) != entry["sha256"]:
-        raise CorruptBlobError(f"section {entry['name']} does not match its digest")
-    flat = np.frombuffer(data[first:last], dtype=np.dtype(entry["dtype"]))
+    flat = np.frombuffer(data[first : first + entry["length"]], dtype=np.dtype(entry["dtype"]))
     return flat.reshape(entry["shape"])
+
+
+def _malformed(error: Exception) -> CorruptBlobError:
+    return CorruptBlobError(f"container directory is malformed: {error!r}")
 
 
 def _digest(*parts: bytes | memoryview) -> str:

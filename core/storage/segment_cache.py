@@ -10,6 +10,7 @@ import numpy as np
 
 from core.arrays import Int32
 from core.ports.blobs import Blobs
+from core.storage.container import ContainerReader
 from core.storage.manifest import SegmentEntry
 from core.storage.segments import Segment, decode_segment
 
@@ -85,7 +86,10 @@ class SegmentCache:
 
     def _load(self, blobs: Blobs, entry: SegmentEntry, key: str, loading: Future[Segment]) -> None:
         try:
-            segment = decode_segment(blobs.load(entry.key), entry.digest)
+            # Checked while it arrives: a large image would have to be read again otherwise.
+            reader = ContainerReader(entry.digest)
+            data = blobs.load(entry.key, follow=reader.follow)
+            segment = decode_segment(data, entry.digest, reader)
         except BaseException as error:
             with self._lock:
                 del self._loading[key]

@@ -13,7 +13,7 @@ from core.json_bytes import dump_json
 from core.ports.vectors import Codes, VectorBlock
 from core.search.columns import Column
 from core.storage.column_cache import ColumnCache
-from core.storage.container import Encoded, encode_container, join_bytes, open_container
+from core.storage.container import ContainerReader, Encoded, encode_container, join_bytes
 from core.storage.id_table import IdTable, encode_id
 from core.storage.payloads import Payloads
 from core.storage.segment_columns import (
@@ -50,6 +50,11 @@ class SegmentVectors:
 
     block: VectorBlock
     rows: Int32
+
+    def place_of(self, row: int) -> int | None:
+        """Return which vector is of the document in this row, None if it has none."""
+        place = int(np.searchsorted(self.rows, row))
+        return place if place < len(self.rows) and self.rows[place] == row else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,12 +218,13 @@ def _vectors_to_sections(
     return sections
 
 
-def decode_segment(data: memoryview, digest: str) -> Segment:
+def decode_segment(data: memoryview, digest: str, reader: ContainerReader | None = None) -> Segment:
     """Return the segment in `data`, every byte of it checked against `digest`.
 
-    Raises `CorruptBlobError` for truncated, altered or foreign bytes.
+    `reader` is of this digest and may have checked the data's beginning already. Raises
+    `CorruptBlobError` for truncated, altered or foreign bytes.
     """
-    container = open_container(data, digest)
+    container = (reader or ContainerReader(digest)).open(data)
     if container.meta.get("format") != FORMAT:
         raise CorruptBlobError(
             f"segment has format {container.meta.get('format')}, this version reads {FORMAT}"

@@ -2,7 +2,7 @@
 
 import datetime as dt
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -168,18 +168,18 @@ class _Broken(io.BytesIO):
 class _Partial:
     """A client whose bodies break off."""
 
-    def __init__(self, body: io.BytesIO) -> None:
+    def __init__(self, body: Callable[[], io.BytesIO]) -> None:
         self._body = body
 
     def head_object(self, **_: Any) -> Any:
         return {"ContentLength": 100, "ETag": "e"}
 
     def get_object(self, **_: Any) -> Any:
-        return {"Body": self._body}
+        return {"Body": self._body()}
 
 
-@pytest.mark.parametrize("body", [_Broken(), io.BytesIO(b"too short")])
-def test_a_body_that_breaks_off_is_never_taken_for_whole(body: io.BytesIO) -> None:
+@pytest.mark.parametrize("body", [_Broken, lambda: io.BytesIO(b"too short")])
+def test_a_body_that_breaks_off_is_never_taken_for_whole(body: Callable[[], io.BytesIO]) -> None:
     client: Any = _Partial(body)
     with pytest.raises(UnavailableError):
         S3Blobs("bucket-one", lambda: client).load("k")

@@ -72,7 +72,7 @@ class MemoryBlobs:
         end = None if length is None else start + length
         return self._find(key)[start:end]
 
-    def load(self, key: str) -> memoryview:
+    def load(self, key: str, **_: Any) -> memoryview:
         self.before("load", key)
         return memoryview(self._find(key))
 

@@ -9,7 +9,12 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from core.errors import CorruptBlobError
-from core.storage.container import ALIGNMENT, encode_container, open_container
+from core.storage.container import (
+    ALIGNMENT,
+    ContainerReader,
+    encode_container,
+    open_container,
+)
 
 ARRAYS: dict[str, NDArray[Any]] = {
     "bytes": np.arange(7, dtype=np.uint8),
@@ -93,3 +98,41 @@ def test_a_whole_container_under_anothers_digest_is_refused() -> None:
     other = encode_container({"format": 1, "names": ["u"]}, ARRAYS)
     with pytest.raises(CorruptBlobError):
         open_container(memoryview(other.data), ENCODED.digest)
+
+
+@settings(derandomize=True, deadline=None, max_examples=200)
+@given(st.lists(st.integers(0, len(ENCODED.data)), max_size=6))
+def test_a_container_that_comes_in_pieces_is_the_same(ends: list[int]) -> None:
+    data = memoryview(ENCODED.data)
+    reader = ContainerReader(ENCODED.digest)
+    for end in sorted(ends):
+        reader.follow(data[:end])
+    container = reader.open(data)
+    assert container.meta == {"format": 1, "names": ["ü"]}
+    for name, array in container.sections.items():
+        assert np.array_equal(array, ARRAYS[name])
+
+
+@settings(derandomize=True, deadline=None, max_examples=300)
+@given(
+    st.integers(0, len(ENCODED.data) - 1),
+    st.integers(1, 255),
+    st.lists(st.integers(0, len(ENCODED.data)), max_size=6),
+)
+def test_an_altered_byte_is_found_in_pieces_too(place: int, change: int, ends: list[int]) -> None:
+    data = bytearray(ENCODED.data)
+    data[place] ^= change
+    reader = ContainerReader(ENCODED.digest)
+    with pytest.raises(CorruptBlobError):
+        for end in sorted(ends):
+            reader.follow(memoryview(data)[:end])
+        reader.open(memoryview(data))
+
+
+def test_a_container_that_ends_early_is_found_whatever_was_followed() -> None:
+    for end in range(0, len(ENCODED.data), 40):
+        reader = ContainerReader(ENCODED.digest)
+        part = memoryview(ENCODED.data)[:end]
+        reader.follow(part)
+        with pytest.raises(CorruptBlobError):
+            reader.open(part)
