@@ -125,21 +125,21 @@ class S3Blobs:
     def _fill(self, key: str, etag: str, view: memoryview, start: int) -> None:
         """Read one range into its place, again if it breaks off: a hundred others came whole."""
         end = min(start + self._range_bytes, len(view))
-        for _ in range(_BODY_ATTEMPTS - 1):
-            with suppress(UnavailableError):
-                return self._fill_once(key, etag, view, start, end)
-        return self._fill_once(key, etag, view, start, end)
-
-    def _fill_once(self, key: str, etag: str, view: memoryview, start: int, end: int) -> None:
-        with self._mapped_errors(key):
-            # Should the object be replaced midway, its halves must not be read as one.
-            answer = self._client().get_object(
-                Bucket=self._bucket, Key=key, Range=f"bytes={start}-{end - 1}", IfMatch=etag
-            )
-            with closing(answer["Body"]) as body:
-                came = _read_into(body, view[start:end])
-        if came != end - start:
-            raise UnavailableError(f"s3://{self._bucket}/{key} broke off at byte {start + came}")
+        for left in reversed(range(_BODY_ATTEMPTS)):
+            with self._mapped_errors(key):
+                # Should the object be replaced midway, its halves must not be read as one.
+                answer = self._client().get_object(
+                    Bucket=self._bucket, Key=key, Range=f"bytes={start}-{end - 1}", IfMatch=etag
+                )
+            try:
+                with self._mapped_errors(key), closing(answer["Body"]) as body:
+                    came = _read_into(body, view[start:end])
+                if came != end - start:
+                    raise UnavailableError(f"s3://{self._bucket}/{key} broke off at {start + came}")
+                return
+            except UnavailableError:
+                if not left:
+                    raise
 
     def head(self, key: str) -> BlobInfo:
         """Return the object's size and etag without its bytes."""
