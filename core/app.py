@@ -36,6 +36,7 @@ from core.ports.jobs import JobRunner
 from core.ports.media import MediaExtractor
 from core.ports.queues import IngestQueues
 from core.ports.records import Records
+from core.ports.vector_indexes import VectorIndexes
 from core.registry import find_stage, stage_names
 from core.runtime.environment import Services, merged_searches
 from core.runtime.texts import TextIndexes
@@ -108,7 +109,10 @@ def build_app(settings: Settings, *, base_url: str = "http://127.0.0.1:8080") ->
         records, buckets, names = _aws_backends(settings)
     assets, index, results = names
     store = CollectionStore(
-        records, buckets.bucket(index), SegmentCache(settings.cache_mb * 1024 * 1024)
+        records,
+        buckets.bucket(index),
+        SegmentCache(settings.cache_mb * 1024 * 1024),
+        indexes=_vector_indexes(settings),
     )
     collections = CollectionCatalog(records, store)
     retrievers = RetrieverCatalog(records, collections)
@@ -228,6 +232,15 @@ def _aws_backends(settings: Settings) -> Backends:
     if settings.table is None or assets is None or index is None or results is None:
         raise SettingsError("set a data folder, or a table and three buckets")
     return DynamoRecords(settings.table), S3BlobStores(), (assets, index, results)
+
+
+def _vector_indexes(settings: Settings) -> dict[str, VectorIndexes]:
+    """Return the engines beside the embedded one, by the names that collections ask for."""
+    if settings.vector_bucket is None:
+        return {}
+    from core.adapters.vectors_s3 import S3VectorIndexes
+
+    return {"s3vectors": S3VectorIndexes(settings.vector_bucket)}
 
 
 def _job_runner(

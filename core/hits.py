@@ -49,7 +49,9 @@ class Evidence:
     """What a search's answer rests on.
 
     `compared` counts the rows that passed the filter and were compared; `best_score` is the
-    best of all of them, before any cut; `exact` says the answer is proven complete.
+    best of all of them, before any cut; `exact` says the answer is proven complete. Where vectors
+    lie in an index outside, `compared` counts the candidates that it gave a score for, `best_score`
+    is of those that count, and `exact` is false.
     """
 
     compared: int = 0
@@ -68,17 +70,24 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class SearchAnswer:
-    """Per vector of the request, its hits: score descending, then document id ascending."""
+    """Per vector of the request, its hits: score descending, then document id ascending.
+
+    `floor` is set if an index outside gave as many candidates as it may and could have more: what
+    it kept back scores no better than this.
+    """
 
     hits: tuple[tuple[Hit, ...], ...]
     evidence: Evidence
+    floor: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class QueryChunk:
-    """One vector of a content query and its place in the query's media."""
+    """One vector of a content query and its place in the query's media. `variant` says which view
+    of that place it stands for (`flip_horizontal`, …)."""
 
     vector: Float32 | UInt8
     start_ms: int | None = None
     end_ms: int | None = None
     box: tuple[float, float, float, float] | None = None
+    variant: str = "original"

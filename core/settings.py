@@ -72,6 +72,8 @@ class Settings:
     data_dir: Path | None = _setting("TRAWL_DATA_DIR", _path)
     # On AWS, the function that reads media; None: child processes of this one do.
     media_function: str | None = _setting("TRAWL_MEDIA_FUNCTION", _text)
+    # The S3 vector bucket of collections with `"engine": "s3vectors"`; None: there can be none.
+    vector_bucket: str | None = _setting("TRAWL_VECTOR_BUCKET", _text)
     # On AWS, the addresses of two queues: events of new files, and those that were given up on.
     ingest_queue: str | None = _setting("TRAWL_INGEST_QUEUE", _text)
     ingest_dead_letters: str | None = _setting("TRAWL_INGEST_DEAD_LETTERS", _text)

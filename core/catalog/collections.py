@@ -76,12 +76,20 @@ class CollectionCatalog:
             metadata=request.metadata,
             source=request.source,
             is_default=is_default,
+            engine=request.engine,
+            filterable_fields=tuple(request.filterable_fields),
         )
         writes = self._directory.additions(
             namespace_id, collection.collection_id, request.collection_name, collection.to_json()
         )
         # The store first: whoever finds the collection can write to it at once.
-        self._store.create(namespace_id, collection.collection_id, specs)
+        self._store.create(
+            namespace_id,
+            collection.collection_id,
+            specs,
+            engine=request.engine,
+            filterable=request.filterable_fields,
+        )
         return collection, writes
 
     def discard(self, collection: Collection) -> None:

@@ -52,7 +52,7 @@ def list_documents(snapshot: Snapshot, request: DocumentList) -> JsonObject:
     if more and by_id:
         pagination["next_cursor"] = _write_after(shown[-1][0])
     body: JsonObject = {
-        "results": [_answer(snapshot, one, request) for one in shown],
+        "results": _answers(snapshot, shown, request),
         "pagination": pagination,
         "snapshot": snapshot.version,
     }
@@ -124,11 +124,13 @@ def _sorted(snapshot: Snapshot, found: Sequence[Found], sort: Sort) -> list[Foun
     return [found[position] for position in order]
 
 
-def _answer(snapshot: Snapshot, found: Found, request: DocumentList) -> JsonObject:
-    document_id, ref = found
-    vectors = snapshot.vectors(ref) if request.return_vectors else None
-    fields = snapshot.payload(ref)
-    return document_json(document_id, snapshot.collection_id, fields, vectors, request.select)
+def _answers(snapshot: Snapshot, found: Sequence[Found], request: DocumentList) -> list[JsonObject]:
+    asked = request.return_vectors
+    vectors = snapshot.vectors_of([ref for _, ref in found]) if asked else [None] * len(found)
+    return [
+        document_json(one, snapshot.collection_id, snapshot.payload(ref), of_one, request.select)
+        for (one, ref), of_one in zip(found, vectors, strict=True)
+    ]
 
 
 def _write_after(document_id: str) -> str:

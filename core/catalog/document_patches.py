@@ -1,9 +1,9 @@
 """Changing a stored document by a JSON merge patch (RFC 7396)."""
 
-from typing import Any
+from collections.abc import Iterable
 
 from core.catalog.document_fields import RESERVED
-from core.errors import Problem
+from core.errors import ConflictError, Problem
 from core.models.collections import Collection
 from core.storage.segments import StoredDocument
 from core.storage.snapshot import Snapshot
@@ -23,13 +23,22 @@ def merge_patch(target: JsonValue, patch: JsonValue) -> JsonValue:
     return merged
 
 
-def stored_document(snapshot: Snapshot, document_id: str) -> StoredDocument | None:
-    """Return a document as it is written, None if there is none of that id."""
-    ref = snapshot.find(document_id)
-    if ref is None:
-        return None
-    vectors: dict[str, Any] = dict(snapshot.vectors(ref))
-    return StoredDocument(document_id, snapshot.payload(ref), vectors)
+def stored_documents(snapshot: Snapshot, document_ids: Iterable[str]) -> dict[str, StoredDocument]:
+    """Return the documents of these ids as they are written, those that there are.
+
+    Raises `ConflictError` if a vector that lies outside is no longer there, because a later
+    write replaced it: to write the document without it would lose it.
+    """
+    refs = {one: snapshot.find(one) for one in document_ids}
+    found = [(one, ref) for one, ref in refs.items() if ref is not None]
+    vectors = snapshot.vectors_of([ref for _, ref in found])
+    documents = {}
+    for (one, ref), of_one in zip(found, vectors, strict=True):
+        if of_one.keys() != snapshot.vector_names(ref):
+            message = f"document {one} is being written by another; send it again"
+            raise ConflictError(message, retry_after_seconds=1.0)
+        documents[one] = StoredDocument(one, snapshot.payload(ref), dict(of_one))
+    return documents
 
 
 def patch_problems(

@@ -10,7 +10,7 @@ from core.catalog.document_fields import (
     stored_fields,
 )
 from core.catalog.document_media import MediaIndexer, MediaJob, media_documents, stale_chunks
-from core.catalog.document_patches import apply_patch, patch_problems, stored_document
+from core.catalog.document_patches import apply_patch, patch_problems, stored_documents
 from core.clock import utc_now
 from core.deadline import Deadline
 from core.errors import (
@@ -112,10 +112,10 @@ class DocumentCatalog:
         """Return one document; `NotFoundError`."""
         collection = self._collections.find(namespace.namespace_id, collection_name)
         snapshot = self.snapshot(collection)
-        found = read_document(snapshot, document_id, return_vectors=return_vectors)
-        if found is None:
+        found = read_documents(snapshot, [document_id], return_vectors=return_vectors)
+        if document_id not in found:
             raise NotFoundError("document", document_id)
-        return found
+        return found[document_id]
 
     def get_many(
         self,
@@ -137,12 +137,13 @@ class DocumentCatalog:
         snapshots = [self.snapshot(collection) for collection in collections]
         documents: list[JsonObject] = []
         missing: list[str] = []
-        for document_id in dict.fromkeys(document_ids):
-            found = [
-                read_document(snapshot, document_id, return_vectors=return_vectors)
-                for snapshot in snapshots
-            ]
-            present = [document for document in found if document is not None]
+        wanted = list(dict.fromkeys(document_ids))
+        found = [
+            read_documents(snapshot, wanted, return_vectors=return_vectors)
+            for snapshot in snapshots
+        ]
+        for document_id in wanted:
+            present = [of_one[document_id] for of_one in found if document_id in of_one]
             documents += present
             if not present:
                 missing.append(document_id)
@@ -279,9 +280,10 @@ class DocumentCatalog:
 
         def edit(snapshot: Snapshot) -> tuple[list[StoredDocument], list[str]]:
             changed: dict[str, StoredDocument] = {}
+            present = stored_documents(snapshot, dict.fromkeys(one for one, _ in patches))
             problems: list[Problem] = []
             for index, (document_id, patch) in enumerate(patches):
-                before = changed.get(document_id) or stored_document(snapshot, document_id)
+                before = changed.get(document_id) or present.get(document_id)
                 if before is None:
                     raise NotFoundError("document", document_id)
                 path = "" if len(patches) == 1 else f"updates.{index}.update_data."
@@ -294,15 +296,22 @@ class DocumentCatalog:
         self._store.update(collection.namespace_id, collection.collection_id, edit)
 
 
-def read_document(
-    snapshot: Snapshot, document_id: str, *, return_vectors: bool = False
-) -> JsonObject | None:
-    """Return one document as it is answered, None if there is none of that id."""
-    ref = snapshot.find(document_id)
-    if ref is None:
-        return None
-    vectors = snapshot.vectors(ref) if return_vectors else None
-    return document_json(document_id, snapshot.collection_id, snapshot.payload(ref), vectors)
+def read_documents(
+    snapshot: Snapshot, document_ids: Sequence[str], *, return_vectors: bool = False
+) -> dict[str, JsonObject]:
+    """Return the documents of these ids as they are answered, those that there are."""
+    refs = {one: snapshot.find(one) for one in document_ids}
+    found = [(one, ref) for one, ref in refs.items() if ref is not None]
+    vectors = snapshot.vectors_of([ref for _, ref in found]) if return_vectors else []
+    return {
+        one: document_json(
+            one,
+            snapshot.collection_id,
+            snapshot.payload(ref),
+            vectors[position] if return_vectors else None,
+        )
+        for position, (one, ref) in enumerate(found)
+    }
 
 
 def _check_unique(documents: Sequence[UpsertDocument]) -> None:

@@ -1,13 +1,15 @@
 """Collections: documents that are searched together, as stored and as requested."""
 
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field
 
 from core.models.base import RequestModel
 from core.models.namespaces import FeatureExtractorConfig, VectorConfig
 from core.types import JsonObject
+
+Engine = Literal["embedded", "s3vectors"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,8 @@ class Collection:
     metadata: JsonObject = field(default_factory=dict)
     source: JsonObject | None = None
     is_default: bool = False
+    engine: Engine = "embedded"
+    filterable_fields: tuple[str, ...] = ()
 
     def to_json(self) -> JsonObject:
         """Return the record's value."""
@@ -49,6 +53,7 @@ class Collection:
         extractor = value.get("feature_extractor")
         fixed: dict[str, Any] = dict(value)
         fixed["feature_extractor"] = FeatureExtractor(**extractor) if extractor else None
+        fixed["filterable_fields"] = tuple(value.get("filterable_fields", ()))
         return cls(**fixed)
 
 
@@ -66,6 +71,17 @@ class CollectionCreate(RequestModel):
     metadata: JsonObject = Field(default_factory=dict)
     source: JsonObject | None = Field(
         None, description="Kept for the contract. Documents come by upsert, not from a bucket."
+    )
+    engine: Engine = Field(
+        "embedded",
+        description="Who keeps the vectors: `embedded`, or `s3vectors` for more than fit in "
+        "memory (Amazon S3 Vectors; cosine and euclidean; approximate).",
+    )
+    filterable_fields: list[str] = Field(
+        default_factory=list,
+        max_length=8,
+        description="For `s3vectors`: fields by which the index itself can filter, 2 KB of them "
+        "a document. By other fields only its 100 nearest candidates are filtered.",
     )
 
 

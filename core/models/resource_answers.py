@@ -80,6 +80,8 @@ class CollectionAnswer(Answer):
     vector_indexes: list[VectorIndex]
     description: str | None
     metadata: JsonObject
+    engine: Literal["embedded", "s3vectors"]
+    filterable_fields: list[str]
     created_at: str
     updated_at: str
     document_count: int | None = None

@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -123,6 +123,8 @@ class StageRun:
         evidence = _evidence_of_one_media([answer.evidence for answer in answers])
         if not evidence.compared:
             await self._note_absent(request.collection_ids, request.filter)
+        if any(answer.floor is not None for answer in answers):
+            self._note_candidates(request, answers)
         return SearchAnswer(hits, evidence)
 
     async def text_search(self, request: TextRequest) -> SearchAnswer:
@@ -201,6 +203,11 @@ class StageRun:
     async def vectors_of(self, rows: Rows, feature_uri: str) -> list[Float32 | UInt8 | None]:
         """Return each row's stored vector."""
         environment, name = self.query.environment, index_name(feature_uri)
+        places = {row.source.collection_id for row in rows if row.source is not None}
+        if any(environment.pinned(place).remote is not None for place in places):
+            return await self._run_stoppable(
+                lambda stop: _vectors_outside(environment, rows, name, stop)
+            )
 
         def find(row: Row) -> Float32 | UInt8 | None:
             if row.source is None:
@@ -231,9 +238,17 @@ class StageRun:
                 chunk.place.start_ms if chunk.place else None,
                 chunk.place.end_ms if chunk.place else None,
                 chunk.place.box if chunk.place else None,
+                chunk.variant,
             )
             for chunk in extraction.chunks
         ]
+
+    def vote_rule(self, feature_uri: str) -> VoteRule | None:
+        """Return how chunks of this feature's recordings vote."""
+        try:
+            return find_extractor(feature_uri).votes
+        except InvalidRequestError:
+            return None  # vectors that documents bring have no extractor
 
     async def embed_text(self, feature_uri: str, text: str) -> Float32:
         """Refuse: no extractor of this version embeds text."""
@@ -291,6 +306,25 @@ class StageRun:
             if entry not in self.report.incomplete:
                 self.report.incomplete.append(entry)
 
+    def _note_candidates(self, request: SearchRequest, answers: Sequence[SearchAnswer]) -> None:
+        """Say where an index outside gave fewer documents than were asked for and may have more."""
+        snapshots = self.query.environment.pin(request.collection_ids)
+        ceiling = min(s.remote.most_candidates for s in snapshots if s.remote is not None)
+        applied = min(request.k, ceiling)
+        if request.k > ceiling:
+            limit = {"name": "candidates", "requested": request.k, "applied": applied}
+            if (entry := {**limit, "ceiling": ceiling}) not in self.report.limits:
+                self.report.limits.append(entry)
+        if any(_is_exhausted(answer, applied) for answer in answers):
+            message = (
+                f"the vector index gave {ceiling} candidates, the most it gives, and fewer than "
+                f"{applied} of them are live documents that pass the filter: others may exist. "
+                "Filter by fields that the collection declares as filterable_fields"
+            )
+            found = {"code": "candidates_exhausted", "message": message}
+            if found not in self.report.incomplete:
+                self.report.incomplete.append(found)
+
     async def _note_absent(self, collection_ids: Sequence[str], filter_: Filter | None) -> None:
         """Say which fields of a filter that nothing passed are in no document at all."""
         if filter_ is None:
@@ -341,6 +375,42 @@ class StageRun:
         """Run blocking work in the pool. Cancelled, it goes on until its own deadline."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self.query.environment.services.pool, work)
+
+
+def _vectors_outside(
+    environment: Environment, rows: Rows, name: str, stop: Callable[[], bool]
+) -> list[Float32 | UInt8 | None]:
+    """Return each row's vector, those of one collection read together."""
+    vectors: list[Float32 | UInt8 | None] = [None] * len(rows)
+    for positions, found in read_vectors(environment, rows, [name], stop):
+        for position, of_row in zip(positions, found, strict=True):
+            vectors[position] = of_row.get(name)
+    return vectors
+
+
+def read_vectors(
+    environment: Environment,
+    rows: Sequence[Row],
+    names: Sequence[str] | None,
+    stop: Callable[[], bool] = lambda: False,
+) -> "Iterator[tuple[list[int], list[dict[str, Float32 | UInt8]]]]":
+    """Yield, for each collection, the positions of its rows and those rows' vectors by name."""
+    by_collection: dict[str, list[int]] = {}
+    for position, row in enumerate(rows):
+        if row.source is not None:
+            by_collection.setdefault(row.source.collection_id, []).append(position)
+    for collection_id, positions in by_collection.items():
+        sources = (rows[position].source for position in positions)
+        refs = [Ref(source.part, source.row) for source in sources if source is not None]
+        yield positions, environment.pinned(collection_id).vectors_of(refs, names, stop)
+
+
+def _is_exhausted(answer: SearchAnswer, wanted: int) -> bool:
+    """Say whether what an index kept back could stand among the first `wanted` hits."""
+    if answer.floor is None:
+        return False
+    hits = answer.hits[0]
+    return len(hits) < wanted or hits[wanted - 1].score < answer.floor
 
 
 def prepare_search(query: QueryRun, request: SearchRequest) -> PreparedSearch:

@@ -6,9 +6,8 @@ import numpy as np
 
 from core.delivery import Presigner
 from core.rows.row import Row
-from core.runtime.context import hydrate_row
+from core.runtime.context import hydrate_row, read_vectors
 from core.runtime.environment import Environment
-from core.storage.snapshot import Ref
 from core.types import JsonObject
 
 
@@ -22,20 +21,21 @@ def present_rows(
     """Return the rows' documents. No vector leaves unless `return_vectors` adds it, under its
     name; a Hamming vector leaves as hexadecimal text."""
     documents: list[JsonObject] = []
-    for row in rows:
+    vectors = _vectors(environment, rows) if return_vectors else {}
+    for position, row in enumerate(rows):
         document: JsonObject = dict(hydrate_row(environment, row).fields)
-        if return_vectors and row.source is not None:
-            document |= _vectors(environment, row)
+        document |= vectors.get(position, {})
         documents.append(document if presigner is None else presigner.add_urls(document))
     return documents
 
 
-def _vectors(environment: Environment, row: Row) -> JsonObject:
-    if row.source is None:
-        return {}
-    snapshot = environment.pinned(row.source.collection_id)
-    found = snapshot.vectors(Ref(row.source.part, row.source.row))
+def _vectors(environment: Environment, rows: Sequence[Row]) -> dict[int, JsonObject]:
+    """Return the vectors of the rows that stand for stored documents, by position."""
     return {
-        name: vector.tobytes().hex() if vector.dtype == np.uint8 else vector.tolist()
-        for name, vector in found.items()
+        position: {
+            name: vector.tobytes().hex() if vector.dtype == np.uint8 else vector.tolist()
+            for name, vector in of_row.items()
+        }
+        for positions, found in read_vectors(environment, rows, None)
+        for position, of_row in zip(positions, found, strict=True)
     }

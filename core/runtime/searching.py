@@ -15,6 +15,7 @@ from core.filtering.paths import MISSING
 from core.hits import Evidence, Hit, SearchAnswer
 from core.ports.vectors import TopK, VectorSearch
 from core.rows.row import Source
+from core.runtime.remote_searching import RemoteHits, Scope, search_remote
 from core.search.columns import Column
 from core.storage.snapshot import Part, Snapshot
 from core.types import JsonValue
@@ -56,9 +57,20 @@ def search_snapshots(
     stop: Callable[[], bool],
 ) -> list[SearchAnswer]:
     """Return an answer for each row of `vectors`: the k best live, passing documents of all."""
-    found = [
+    found: list[_PartHits | RemoteHits] = [
         _PartHits(snapshot, number, part, top)
         for snapshot, number, part, top in _search_parts(engine, prepared, vectors, k, stop)
+    ]
+    found += [
+        search_remote(
+            engine,
+            _scope_of(prepared, snapshot, stop),
+            np.asarray(vectors, np.float32),  # these indexes hold no bits
+            k,
+            stop,
+        )
+        for snapshot in prepared.snapshots
+        if snapshot.remote is not None
     ]
     return [_merge(found, query, k) for query in range(len(vectors))]
 
@@ -162,6 +174,27 @@ class _PartHits:
             if row >= 0
         ]
 
+    def compared(self, query: int) -> int:  # noqa: ARG002  # as for indexes outside, by query
+        """Return how many rows were compared with one query."""
+        return self.top.compared
+
+    def exact(self, query: int) -> bool:
+        """Say whether the hits of one query are proven complete."""
+        return bool(self.top.exact[query])
+
+    def floor(self, query: int) -> float | None:  # noqa: ARG002  # as for indexes outside
+        """Return None: all that can be found was looked at."""
+        return None
+
+
+def _scope_of(prepared: PreparedSearch, snapshot: Snapshot, stop: Callable[[], bool]) -> Scope:
+    """Return what counts of a collection whose vectors lie outside."""
+    masks = []
+    for number, part in enumerate(snapshot.parts):
+        mask = snapshot.passing(part, prepared.filter, stop)
+        masks.append(within_mask(mask, prepared.within, snapshot, number, part))
+    return Scope(snapshot, prepared.index, prepared.filter, masks, prepared.within is not None)
+
 
 def _search_parts(
     engine: VectorSearch,
@@ -170,7 +203,8 @@ def _search_parts(
     k: int,
     stop: Callable[[], bool],
 ) -> Iterator[tuple[Snapshot, int, Part, TopK]]:
-    for snapshot, number, part in _parts(prepared.snapshots):
+    embedded = [snapshot for snapshot in prepared.snapshots if snapshot.remote is None]
+    for snapshot, number, part in _parts(embedded):
         stored = part.segment.vectors.get(prepared.index)
         if stored is None:
             continue
@@ -204,16 +238,18 @@ def within_mask(
     return chosen if mask is None else chosen & mask
 
 
-def _merge(found: Sequence[_PartHits], query: int, k: int) -> SearchAnswer:
+def _merge(found: "Sequence[_PartHits | RemoteHits]", query: int, k: int) -> SearchAnswer:
     runs = [part.hits(query) for part in found]
     hits = merge_hits(runs, k)
+    floors = [floor for floor in (part.floor(query) for part in found) if floor is not None]
     return SearchAnswer(
         hits=(tuple(hits),),
         evidence=Evidence(
-            compared=sum(part.top.compared for part in found),
+            compared=sum(part.compared(query) for part in found),
             best_score=hits[0].score if hits else None,
-            exact=all(bool(part.top.exact[query]) for part in found),
+            exact=all(part.exact(query) for part in found),
         ),
+        floor=max(floors, default=None),
     )
 
 

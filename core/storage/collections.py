@@ -10,18 +10,27 @@ import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
-from core.errors import BlobNotFoundError, ConflictError, TrawlError
+from core.errors import (
+    BlobNotFoundError,
+    ConflictError,
+    NotFoundError,
+    TrawlError,
+    UnavailableError,
+)
 from core.ports.blobs import Blobs
 from core.ports.records import Records
+from core.ports.vector_indexes import VectorIndexes
 from core.storage.document_checks import check_documents
-from core.storage.manifest import Manifest, SegmentEntry
+from core.storage.manifest import EMBEDDED, Manifest, SegmentEntry
 from core.storage.manifest_store import ATTEMPTS, ManifestStore, too_busy
 from core.storage.merging import MergePolicy
+from core.storage.remote_vectors import RemoteVectors, check_remote, missing_engine
 from core.storage.segment_cache import CacheCounts, SegmentCache
-from core.storage.segment_files import SegmentFiles, segments_folder
+from core.storage.segment_files import WRITE_WINDOW_S, SegmentFiles, segments_folder
 from core.storage.segments import StoredDocument, encode_segment
 from core.storage.snapshot import Snapshot, build_snapshot
 from core.storage.upkeep import SWEEP_AGE_S, Upkeep
+from core.storage.vector_keys import age_s, new_write_id
 from core.storage.vector_values import check_specs, specs_by_name
 from core.types import VectorSpec
 
@@ -36,7 +45,7 @@ class CollectionStore:
     """All collections of one deployment. Safe for several threads and several processes.
 
     `merge_policy` None means that only `merge` merges. `clock` gives Unix seconds, `sleep` pauses
-    after a lost race.
+    after a lost race. `indexes` are the engines beside the embedded one, by name.
     """
 
     def __init__(
@@ -46,12 +55,15 @@ class CollectionStore:
         cache: SegmentCache,
         *,
         merge_policy: MergePolicy | None = DEFAULT_MERGE_POLICY,
+        indexes: Mapping[str, VectorIndexes] | None = None,
         clock: Callable[[], float] = time.time,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._blobs = blobs
         self._cache = cache
         self._policy = merge_policy
+        self._indexes = dict(indexes or {})
+        self._clock = clock
         self._manifests = ManifestStore(records, sleep)
         self._files = SegmentFiles(blobs, cache, clock)
         self._upkeep = Upkeep(self._manifests, self._files)
@@ -66,16 +78,48 @@ class CollectionStore:
         return self._cache.counts
 
     def create(
-        self, namespace_id: str, collection_id: str, specs: Sequence[VectorSpec] | None
+        self,
+        namespace_id: str,
+        collection_id: str,
+        specs: Sequence[VectorSpec] | None,
+        *,
+        engine: str = EMBEDDED,
+        filterable: Sequence[str] = (),
     ) -> Manifest:
         """Make an empty collection. With `specs` None the first vector of a name declares it.
 
-        Raises `AlreadyExistsError`, `InvalidRequestError`.
+        `engine` keeps its vectors, and may filter by the fields `filterable`. Raises
+        `AlreadyExistsError`, `InvalidRequestError`, and what the engine's service raises.
         """
         check_specs(specs or ())
-        return self._manifests.create(
-            namespace_id, collection_id, specs_by_name(specs or ()), declared=specs is not None
+        if engine != EMBEDDED:
+            if engine not in self._indexes:
+                raise missing_engine(engine)
+            check_remote(self._indexes[engine], specs, filterable)
+        manifest = self._manifests.create(
+            namespace_id,
+            collection_id,
+            specs_by_name(specs or ()),
+            declared=specs is not None,
+            engine=engine,
+            filterable=filterable,
         )
+        remote = self._remote(manifest)
+        if remote is not None:
+            try:
+                remote.create()
+            except TrawlError:
+                self._manifests.drop(namespace_id, collection_id)
+                raise
+        return manifest
+
+    def _remote(self, manifest: Manifest) -> RemoteVectors | None:
+        """Return where the collection's vectors lie, None if in its segments."""
+        if manifest.engine == EMBEDDED:
+            return None
+        if manifest.engine not in self._indexes:
+            raise missing_engine(manifest.engine)
+        return RemoteVectors(self._indexes[manifest.engine], manifest)
 
     def describe(self, namespace_id: str, collection_id: str) -> Manifest:
         """Return the manifest: version, specs, sizes. It reads one record and no segment."""
@@ -87,6 +131,9 @@ class CollectionStore:
         folder = segments_folder(namespace_id, collection_id, manifest.incarnation)
         for info in list(self._blobs.list(folder)):
             self._blobs.delete(info.key)
+        remote = self._remote(manifest)
+        if remote is not None:
+            remote.drop()
 
     def snapshot(self, namespace_id: str, collection_id: str) -> Snapshot:
         """Return the present version, every write acknowledged before the call included.
@@ -109,7 +156,10 @@ class CollectionStore:
         snapshot = self._snapshots.get(key)
         if snapshot is None:
             segments = [self._files.load(entry) for entry in manifest.segments]
-            snapshot = build_snapshot(namespace_id, collection_id, manifest, segments, self._cache)
+            remote = self._remote(manifest)
+            snapshot = build_snapshot(
+                namespace_id, collection_id, manifest, segments, self._cache, remote=remote
+            )
             self._snapshots[key] = snapshot
         return snapshot
 
@@ -138,6 +188,7 @@ class CollectionStore:
             return present.add(entry, now)
 
         stored = self._manifests.swap(namespace_id, collection_id, start, add)
+        self._forget_replaced(namespace_id, collection_id, stored, checked)
         self._merge_if_due(namespace_id, collection_id, stored)
         return stored.version
 
@@ -167,6 +218,7 @@ class CollectionStore:
                 return snapshot.version
             stored = self._try_write(snapshot, documents, deletes)
             if stored is not None:
+                self._forget_replaced(namespace_id, collection_id, stored, documents, deletes)
                 self._merge_if_due(namespace_id, collection_id, stored)
                 return stored.version
             self._manifests.pause(attempt)
@@ -190,6 +242,7 @@ class CollectionStore:
             if entry.segment_id in present.recent:
                 # The store had let the write through and refused a repetition of its request.
                 return present
+            self._discard_vectors(start, entry)
             self._files.delete(entry.key)
             return None
 
@@ -204,6 +257,13 @@ class CollectionStore:
         deletes: Sequence[str] = (),
     ) -> SegmentEntry:
         folder = segments_folder(namespace_id, collection_id, manifest.incarnation)
+        remote = self._remote(manifest)
+        if remote is not None:
+            # The vectors first: what the manifest will name is there by then.
+            write_id = new_write_id(self._clock)
+            documents, specs = remote.put(documents, write_id)
+            if age_s(write_id, self._clock()) > WRITE_WINDOW_S:
+                raise UnavailableError("storing vectors took too long; the write was not made")
         encoded = encode_segment(documents, specs, deletes)
         return self._files.put(folder, encoded, count=len(documents), deletes=len(set(deletes)))
 
@@ -211,11 +271,72 @@ class CollectionStore:
         """Merge everything into one image now; False if there was nothing to do or none could."""
         return self._upkeep.merge(namespace_id, collection_id, None)
 
+    def merge_due(self, namespace_id: str, collection_id: str) -> bool:
+        """Merge what the policy chooses, as every write does; False if there was nothing to do.
+
+        Unlike after a write, what goes wrong is raised.
+        """
+        if self._policy is None:
+            return False
+        merged = False
+        # What one merge makes may be due itself, together with what is older.
+        while self._upkeep.merge(namespace_id, collection_id, self._policy):
+            merged = True
+        return merged
+
+    def places(self) -> set[tuple[str, str]]:
+        """Return (namespace id, collection id) of everything that segments are stored of, also of
+        collections that are gone: `sweep` removes what those left."""
+        return set(self._files.places())
+
     def sweep(
         self, namespace_id: str, collection_id: str, *, older_than_s: float = SWEEP_AGE_S
     ) -> int:
         """Remove what crashed writers and dropped collections of this id left behind."""
-        return self._upkeep.sweep(namespace_id, collection_id, older_than_s)
+        removed = self._upkeep.sweep(namespace_id, collection_id, older_than_s)
+        return removed + self._sweep_vectors(namespace_id, collection_id, older_than_s)
+
+    def _sweep_vectors(self, namespace_id: str, collection_id: str, older_than_s: float) -> int:
+        try:
+            remote = self._remote(self._manifests.read(namespace_id, collection_id))
+        except NotFoundError:
+            return 0
+        if remote is None:
+            return 0
+        # A write has this long for its vectors, and as long again until its manifest stands.
+        age = older_than_s + WRITE_WINDOW_S
+        return remote.sweep(lambda: self.snapshot(namespace_id, collection_id), age, self._clock())
+
+    def _discard_vectors(self, manifest: Manifest, entry: SegmentEntry) -> None:
+        """Remove the vectors of a segment that lost to another write; a sweep finds what stays."""
+        remote = self._remote(manifest)
+        if remote is None:
+            return
+        try:
+            remote.discard(self._files.load(entry))
+        except TrawlError as error:
+            _log.warning("vectors of the lost segment %s stay: %s", entry.segment_id, error)
+
+    def _forget_replaced(
+        self,
+        namespace_id: str,
+        collection_id: str,
+        stored: Manifest,
+        documents: Sequence[StoredDocument],
+        deletes: Sequence[str] = (),
+    ) -> None:
+        """Remove the vectors that a write replaced from where they lie outside; a sweep finds
+        what stays."""
+        if stored.engine == EMBEDDED:
+            return
+        try:
+            snapshot = self._open(namespace_id, collection_id, stored)
+            if snapshot.remote is not None:
+                ids = [*(document.document_id for document in documents), *deletes]
+                snapshot.remote.forget(snapshot, ids)
+        except TrawlError as error:
+            # The write itself is stored, and the vectors that stay are never taken for live.
+            _log.warning("old vectors of %s/%s stay: %s", namespace_id, collection_id, error)
 
     def _merge_if_due(self, namespace_id: str, collection_id: str, stored: Manifest) -> None:
         if self._policy is None or not self._policy.choose(stored.segments):

@@ -8,6 +8,8 @@ from core.types import JsonObject, VectorSpec
 
 # A writer whose answer was lost finds itself here, however many others wrote since.
 RECENT_WRITES: Final = 64
+# The engine whose vectors lie in the segments themselves.
+EMBEDDED: Final = "embedded"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +30,9 @@ class Manifest:
 
     `image` is the segment that merging made out of everything before it, always the first.
     `incarnation` tells a collection from an earlier one of the same id. `declared` says that
-    vectors under other names than those of `specs` are refused.
+    vectors under other names than those of `specs` are refused. `engine` says who keeps the
+    vectors; unless it is "embedded" they are not in the segments, and `filterable` are the fields
+    that the engine may filter by.
     """
 
     incarnation: str
@@ -38,6 +42,8 @@ class Manifest:
     image: str | None = None
     recent: tuple[str, ...] = ()
     version: int = 0
+    engine: str = EMBEDDED
+    filterable: tuple[str, ...] = ()
 
     def add(self, entry: SegmentEntry, specs: Mapping[str, VectorSpec]) -> Self:
         """Return the manifest after one more write."""
@@ -63,7 +69,9 @@ class Manifest:
 
     def to_json(self) -> JsonObject:
         """Return the record's value."""
+        outside = {"engine": self.engine, "filterable": list(self.filterable)}
         return {
+            **({} if self.engine == EMBEDDED else outside),
             "incarnation": self.incarnation,
             "declared": self.declared,
             "specs": {
@@ -109,4 +117,6 @@ class Manifest:
             image=value["image"],
             recent=tuple(value["recent"]),
             version=version,
+            engine=value.get("engine", EMBEDDED),
+            filterable=tuple(value.get("filterable", ())),
         )

@@ -3,12 +3,12 @@
 import random
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from core.errors import AlreadyExistsError, ConflictError, InvalidRequestError, NotFoundError
 from core.ports.records import ABSENT, Put, Record, Records
-from core.storage.manifest import Manifest
+from core.storage.manifest import EMBEDDED, Manifest
 from core.types import VectorSpec
 
 ATTEMPTS: Final = 64
@@ -41,6 +41,8 @@ class ManifestStore:
         specs: Mapping[str, VectorSpec],
         *,
         declared: bool,
+        engine: str = EMBEDDED,
+        filterable: Sequence[str] = (),
     ) -> Manifest:
         """Store the manifest of an empty collection; `AlreadyExistsError` if there is one."""
         for name, value in (("namespace_id", namespace_id), ("collection_id", collection_id)):
@@ -49,7 +51,9 @@ class ManifestStore:
         record = self._find(namespace_id, collection_id)
         if record is not None and "dropped" not in record.value:
             raise AlreadyExistsError("collection", collection_id)
-        manifest = Manifest(secrets.token_hex(8), specs, declared)
+        manifest = Manifest(
+            secrets.token_hex(8), specs, declared, engine=engine, filterable=tuple(filterable)
+        )
         expected = ABSENT if record is None else record.version
         try:
             return self._put(namespace_id, collection_id, manifest, expected)

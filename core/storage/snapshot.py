@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,9 @@ from core.storage.manifest import Manifest
 from core.storage.segment_cache import SegmentCache
 from core.storage.segments import Segment
 from core.types import JsonObject, VectorSpec
+
+if TYPE_CHECKING:
+    from core.storage.remote_vectors import RemoteVectors
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +45,15 @@ class Part:
 class Snapshot:
     """Immutable, and readable for as long as it is held, whatever is written or merged since.
 
-    `parts` are in the order of writing: oldest first.
+    `parts` are in the order of writing: oldest first. `remote` is where the vectors lie if not in
+    the segments.
     """
 
     namespace_id: str
     collection_id: str
     manifest: Manifest
     parts: tuple[Part, ...]
+    remote: "RemoteVectors | None" = None
 
     @property
     def version(self) -> int:
@@ -110,19 +115,46 @@ class Snapshot:
 
     def vector(self, ref: Ref, name: str) -> NDArray[Any] | None:
         """Return the document's vector as stored (read-only), None if it has none of that name."""
+        if self.remote is not None:
+            return self.remote.read(self, [ref], [name], _never)[0].get(name)
         vectors = self.parts[ref.part].segment.vectors.get(name)
         if vectors is None:
             return None
-        place = int(np.searchsorted(vectors.rows, ref.row))
-        if place == len(vectors.rows) or vectors.rows[place] != ref.row:
+        place = vectors.place_of(ref.row)
+        if place is None:
             return None
         found: NDArray[Any] = vectors.block.originals[place]
         return found
 
     def vectors(self, ref: Ref) -> dict[str, NDArray[Any]]:
         """Return all vectors of the document at `ref` by name (read-only)."""
+        if self.remote is not None:
+            return self.remote.read(self, [ref], list(self.specs), _never)[0]
         found = {name: self.vector(ref, name) for name in self.parts[ref.part].segment.vectors}
         return {name: vector for name, vector in found.items() if vector is not None}
+
+    def vectors_of(
+        self,
+        refs: Sequence[Ref],
+        names: Sequence[str] | None = None,
+        stop: Callable[[], bool] = lambda: False,
+    ) -> list[dict[str, NDArray[Any]]]:
+        """Return the vectors of several documents, of all names unless some are given.
+
+        Where vectors lie outside this asks for all of them together, and may raise what
+        `VectorIndexes.get` does.
+        """
+        if self.remote is not None:
+            return self.remote.read(self, refs, list(self.specs) if names is None else names, stop)
+        if names is None:
+            return [self.vectors(ref) for ref in refs]
+        found = ({name: self.vector(ref, name) for name in names} for ref in refs)
+        return [{name: one for name, one in of.items() if one is not None} for of in found]
+
+    def vector_names(self, ref: Ref) -> set[str]:
+        """Return the names of the vectors that the document at `ref` has, wherever these lie."""
+        vectors = self.parts[ref.part].segment.vectors
+        return {name for name, stored in vectors.items() if stored.place_of(ref.row) is not None}
 
     def refs(self, after: str | None = None) -> Iterator[tuple[str, Ref]]:
         """Yield every document's id and place in ascending order of ids, those past `after`."""
@@ -142,18 +174,24 @@ class Snapshot:
                 yield ids[row], Ref(index, row)
 
 
+def _never() -> bool:
+    return False
+
+
 def build_snapshot(
     namespace_id: str,
     collection_id: str,
     manifest: Manifest,
     segments: Sequence[Segment],
     cache: SegmentCache,
+    *,
+    remote: "RemoteVectors | None" = None,
 ) -> Snapshot:
     """Return the snapshot of a manifest whose segments are loaded."""
     parts = tuple(
         _build_part(segment, segments[index + 1 :], cache) for index, segment in enumerate(segments)
     )
-    return Snapshot(namespace_id, collection_id, manifest, parts)
+    return Snapshot(namespace_id, collection_id, manifest, parts, remote)
 
 
 def _build_part(segment: Segment, later: Sequence[Segment], cache: SegmentCache) -> Part:
