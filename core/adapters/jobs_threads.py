@@ -69,7 +69,7 @@ class ThreadRunner:
 
     def start(self, run: JobRun) -> str:
         """Begin the run, unless it was begun here or in another process."""
-        name = f"{run.job_id}-{run.run:05}.lock"
+        name = f"{run.namespace_id}.{run.job_id}.{run.run:05}.lock"
         with self._guard:
             if self._closed:
                 raise UnavailableError("the service is being closed")

@@ -15,8 +15,8 @@ S3_GET: Final = 0.0004 / 1000
 DYNAMODB_WRITE: Final = 0.625 / 1_000_000
 DYNAMODB_READ: Final = 0.125 / 1_000_000
 
-# A chunk's own: it is started, its function is called, it ends.
-_TRANSITIONS_PER_CALL: Final = 3
+# A chunk's own: its child starts, its function is called, looked at, and it ends.
+_TRANSITIONS_PER_CALL: Final = 4
 COVERS: Final = (
     "the job function, its requests to S3 and DynamoDB, and Step Functions; "
     "not the media function, the collections' storage, or transfer"

@@ -1,6 +1,6 @@
 """What an execution is asked: one query, a batch of them, or an explanation."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AliasChoices, Field, model_validator
 
@@ -19,6 +19,9 @@ class Settings(RequestModel):
     deadline_ms: int | None = Field(None, ge=1, le=900_000, description="Answer within this time.")
     dedupe: bool = Field(True, description="Answer equal queries of a batch once.")
     optimize: bool = Field(True, description="False runs the plan as written, to bisect.")
+    on_deadline: Literal["return", "job"] = Field(
+        "return", description="`job`: what a batch has no time for goes on as a job."
+    )
 
 
 class BatchQuery(RequestModel):
@@ -106,6 +109,12 @@ class ExecuteRequest(RequestModel):
         if isinstance(raw, dict) and isinstance(raw.get("pagination"), dict):
             raw = {**raw, "pagination": {"method": "cursor", **raw["pagination"]}}
         return raw
+
+    @model_validator(mode="after")
+    def _no_job(self) -> Self:
+        if self.settings.on_deadline != "return":
+            raise ValueError("settings.on_deadline is a batch's: one query does not go on as a job")
+        return self
 
 
 class AdhocRequest(ExecuteRequest):

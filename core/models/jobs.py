@@ -6,7 +6,6 @@ from pydantic import Field, model_validator
 
 from core.models.base import RequestModel
 from core.models.execution import Settings
-from core.models.listing import ListRequest
 from core.types import JsonObject, JsonValue
 
 MAX_RETRIEVERS: Final = 10
@@ -92,7 +91,3 @@ class JobGet(RequestModel):
 
     limit: int = Field(100, ge=1, le=1000)
     cursor: str | None = Field(None, max_length=2000)
-
-
-class JobList(ListRequest):
-    """The query of `GET /v1/jobs`; `search` looks into the idempotency keys."""

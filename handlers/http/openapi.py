@@ -51,7 +51,7 @@ _ERRORS: Final = {
 def build_document() -> JsonObject:
     """Return the document. Built once per process, and only if it is asked for."""
     bodies = {route.body for route in ROUTES if route.body not in (None, "object")}
-    answers = {route.answer for route in ROUTES if route.answer is not None}
+    answers = {model for route in ROUTES for model in (route.answer, route.accepted) if model}
     inputs = [(load(reference), "validation") for reference in sorted(filter(None, bodies))]
     outputs = [(load(reference), "serialization") for reference in sorted(answers)]
     models: list[Any] = [*inputs, *outputs, (ErrorAnswer, "serialization")]
@@ -148,6 +148,11 @@ def _responses(route: Route, names: dict[Any, str]) -> JsonObject:
     if route.streams:
         content["text/event-stream"] = {"schema": _EVENT}
     responses: JsonObject = {"200": {"description": "Done.", "content": content}}
+    if route.accepted is not None:
+        schema = {"$ref": names[load(route.accepted)]}
+        begun = {"description": "Begun.", "content": {"application/json": {"schema": schema}}}
+        # Without an answer of its own it is never done at once.
+        responses = {"202": begun} if route.answer is None else {**responses, "202": begun}
     error = {"application/json": {"schema": {"$ref": names[ErrorAnswer]}}}
     for status, description in _ERRORS.items():
         if route.scope != "open" or status in (422, 500):

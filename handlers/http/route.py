@@ -40,6 +40,8 @@ class Route:
     permission: Permission = "read"
     body: str | None = None
     answer: str | None = None
+    # The model of a 202, for work that is not done yet.
+    accepted: str | None = None
     query: tuple[Param, ...] = ()
     # Problems of type too_long at a path tell the limit under this name.
     limits: Mapping[str, tuple[str, int]] | None = None

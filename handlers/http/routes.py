@@ -12,10 +12,12 @@ _DOCUMENTS: Final = f"{_OPERATIONS}.documents"
 _RETRIEVERS: Final = f"{_OPERATIONS}.retrievers"
 _EXECUTIONS: Final = f"{_OPERATIONS}.executions"
 _KEYS: Final = f"{_OPERATIONS}.keys"
+_JOBS: Final = f"{_OPERATIONS}.jobs"
 _MODELS: Final = "core.models"
 _ANSWERS: Final = "core.models.answers"
 _RESOURCES: Final = "core.models.resource_answers"
 _RESULTS: Final = "core.models.responses"
+_JOB_ANSWERS: Final = "core.models.job_answers"
 
 _PAGE: Final = (
     Param("limit", "integer", "How many to return, 1 to 1000.", "limit"),
@@ -41,6 +43,10 @@ _EXECUTE: Final = (
         "skip_cache", "boolean", "Accepted: results are never cached.", "skip_cache", either=True
     ),
     Param("include_legacy_results", "boolean", "Repeat `documents` as `results`."),
+)
+_FILES: Final = (
+    Param("limit", "integer", "How many files to return, 1 to 1000.", "limit"),
+    Param("cursor", "string", "Where the last page ended.", "cursor"),
 )
 _FLAGS: Final = tuple(Param(param.name, param.kind, param.description) for param in _RETURN)
 _MAX_DOCUMENTS: Final = {
@@ -175,7 +181,8 @@ ROUTES: Final = (
           answer=f"{_RESULTS}:ExecutionAnswer", query=_EXECUTE, streams=True),
     Route("POST", f"{_RETRIEVER}/execute/batch", f"{_EXECUTIONS}:execute_batch",
           "Run a retriever against up to 50 queries", body=f"{_MODELS}.execution:BatchRequest",
-          answer=f"{_RESULTS}:BatchAnswer", query=_RETURN, streams=True,
+          answer=f"{_RESULTS}:BatchAnswer", accepted=f"{_JOB_ANSWERS}:ContinuedBatchAnswer",
+          query=_RETURN, streams=True,
           limits={"queries": ("max_queries", 50)}),
     Route("POST", f"{_RETRIEVER}/execute/explain", f"{_RETRIEVERS}:explain_retriever",
           "Show a retriever's plan, before and after, and why",
@@ -183,6 +190,19 @@ ROUTES: Final = (
     Route("POST", f"{_RETRIEVER}/explain", f"{_RETRIEVERS}:explain_retriever_plan",
           "The same, under its older path", body=f"{_MODELS}.execution:ExplainRequest",
           answer=f"{_RESULTS}:ExplainAnswer"),
+    # Jobs
+    Route("POST", "/v1/jobs", f"{_JOBS}:create_job",
+          "Run retrievers on up to a million items, or continue that",
+          body=f"{_MODELS}.jobs:JobCreate",
+          accepted=f"{_JOB_ANSWERS}:JobAnswer",
+          limits={"items": ("max_items", 10_000), "retrievers": ("max_retrievers", 10)}),
+    Route("GET", "/v1/jobs", f"{_JOBS}:list_jobs", "List jobs", body=_LIST,
+          answer=f"{_JOB_ANSWERS}:JobPage", query=_PAGE),
+    Route("GET", "/v1/jobs/{job}", f"{_JOBS}:get_job",
+          "A job's progress, cost, and a page of its result files", body=f"{_MODELS}.jobs:JobGet",
+          answer=f"{_JOB_ANSWERS}:JobAnswer", query=_FILES),
+    Route("DELETE", "/v1/jobs/{job}", f"{_JOBS}:stop_job", "Stop a job; what is done stays",
+          permission="write", answer=f"{_JOB_ANSWERS}:JobAnswer"),
 )  # fmt: skip  # a table: one entry per operation, not one line per argument
 
 TABLE: Final = RouteTable(ROUTES)

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
+from core.jobs.continuing import execute_or_continue
 from core.models.execution import AdhocRequest, BatchRequest, ExecuteRequest
 from core.storage.segment_cache import CacheCounts
 from core.types import JsonObject
@@ -20,7 +21,9 @@ async def execute_batch(call: Call) -> ApiResponse:
     engine, retriever = call.app.engine, call.path["retriever"]
 
     async def run(on_result: Callable[[JsonObject], Awaitable[None]] | None = None) -> JsonObject:
-        return await engine.execute_batch(
+        return await execute_or_continue(
+            engine,
+            call.app.jobs,
             call.namespace,
             retriever,
             request,
@@ -39,7 +42,7 @@ async def execute_batch(call: Call) -> ApiResponse:
         # This way out sends whole answers only: the same frames, all at once.
         response = event_stream(None, batch_frames(answer))
     else:
-        response = json_response(200, answer)
+        response = json_response(202 if "job" in answer else 200, answer)
     response.facts = facts
     return response
 
