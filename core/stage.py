@@ -12,6 +12,7 @@ from core.arrays import Float32, UInt8
 from core.deadline import Deadline
 from core.filtering.conditions import Filter
 from core.hits import Evidence, Hit, QueryChunk, SearchAnswer, SearchRequest, TextRequest
+from core.ports.media import VoteRule
 from core.rows.row import Row, Rows
 from core.traits import P, Traits
 from core.types import JsonObject, JsonValue, ReadOnlyObject, VectorSpec
@@ -163,6 +164,10 @@ class StageContext(Protocol):
 
         Notes on quality go into the report. Raises `FetchError`, `MediaError`.
         """
+        ...
+
+    def vote_rule(self, feature_uri: str) -> VoteRule | None:
+        """Return how chunks of this feature's recordings vote, None if it is of no recordings."""
         ...
 
     async def embed_text(self, feature_uri: str, text: str) -> Float32:

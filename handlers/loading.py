@@ -16,7 +16,7 @@ from core.types import JsonObject
 from handlers.client import Client, api_path
 from handlers.client_errors import ApiError
 
-# How many files are asked about at once; the API's own bound is 1,000.
+# How many files are asked about at once, two ids each; the API's own bound is 1,000.
 _ASKED: Final = 500
 # One request's files. Base64 makes them a third larger, and Lambda takes 6 MB.
 _BATCH_FILES: Final = 32
@@ -68,12 +68,14 @@ class Problem:
 
 @dataclass(slots=True)
 class LoadReport:
-    """What a load did. `unsearchable` files are stored, without anything to compare with."""
+    """What a load did. `unsearchable` files are stored, without anything to compare with;
+    `partial` ones with less than the file holds."""
 
     loaded: int = 0
     skipped: int = 0
     failed: list[Problem] = field(default_factory=list)
     unsearchable: list[Problem] = field(default_factory=list)
+    partial: list[Problem] = field(default_factory=list)
 
     def to_json(self) -> JsonObject:
         """Return it as `--json` prints it."""
@@ -82,6 +84,7 @@ class LoadReport:
             "skipped": self.skipped,
             "failed": [problem.to_json() for problem in self.failed],
             "unsearchable": [problem.to_json() for problem in self.unsearchable],
+            "partial": [problem.to_json() for problem in self.partial],
         }
 
 
@@ -183,6 +186,7 @@ def _run(pool: ThreadPoolExecutor, work: Sequence["_Sending"], report: LoadRepor
             report.loaded += part.loaded
             report.failed += part.failed
             report.unsearchable += part.unsearchable
+            report.partial += part.partial
     finally:
         for future in futures:
             future.cancel()
@@ -212,13 +216,15 @@ def _missing(client: Client, place: JsonObject, files: Sequence[_Hashed]) -> lis
     """Return the files that the collection does not hold."""
     if not files:
         return []
+    # Of a file with several chunks each is a document, and none has the file's own id.
+    first = {file.document_id: f"{file.document_id}#0" for file in files}
     body = {
-        "document_ids": [file.document_id for file in files],
+        "document_ids": [*first, *first.values()],
         "collection_id": place["collection_id"],
     }
     answer = client.call("POST", api_path("documents", "batch-get"), body)
     missing = set(answer["not_found"])
-    return [file for file in files if file.document_id in missing]
+    return [file for file in files if {file.document_id, first[file.document_id]} <= missing]
 
 
 def _batches(files: Iterable[_Hashed]) -> Iterator[list[_Hashed]]:
@@ -271,10 +277,17 @@ class _Sending:
         for failure in answer["failed"]:
             name = names[failure["document_id"]]
             report.failed.append(Problem(name, failure["error"]["message"]))
-        for document_id in answer["unsearchable_document_ids"]:
-            said = [text for text in answer["warnings"] if text.startswith(f"{document_id}: ")]
-            reason = said[0].removeprefix(f"{document_id}: ") if said else "nothing to compare with"
-            report.unsearchable.append(Problem(names[document_id], reason))
+        unsearchable = dict.fromkeys(answer["unsearchable_document_ids"])
+        for warning in answer["warnings"]:
+            document_id, _, reason = warning.partition(": ")
+            if document_id in unsearchable:
+                unsearchable[document_id] = unsearchable[document_id] or reason
+            elif document_id in names:
+                report.partial.append(Problem(names[document_id], reason))
+        report.unsearchable += [
+            Problem(names[document_id], reason or "nothing to compare with")
+            for document_id, reason in unsearchable.items()
+        ]
         report.loaded += len(documents) - len(answer["failed"])
 
 

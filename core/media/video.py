@@ -127,7 +127,7 @@ def _is_large(recording: Recording, stream: Any) -> bool:
     context = stream.codec_context
     rate = float(stream.average_rate or stream.guessed_rate or 25)
     seconds = (recording.duration_ms or 0) / 1000
-    return context.width * context.height * rate * seconds > MAX_DECODED_PIXELS
+    return bool(context.width * context.height * rate * seconds > MAX_DECODED_PIXELS)
 
 
 def _timed(recording: Recording, stream: Any, read: ReadUntil) -> Iterator[tuple[Any, int]]:

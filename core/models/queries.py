@@ -105,8 +105,17 @@ class QueryPreprocessing(RequestModel):
 
     feature_uri: str | None = Field(None, description="Whose extractor to use; the search's own.")
     params: dict[str, Any] | None = Field(None, description="Parameters of the extractor.")
-    max_chunks: int = Field(20, ge=1, le=500, description="Evenly sampled beyond this.")
-    aggregation: Literal["rrf", "max", "avg"] = "rrf"
+    max_chunks: int | None = Field(
+        None,
+        ge=1,
+        le=500,
+        description="Evenly sampled beyond this; default: 20, of recordings their extractor's own.",
+    )
+    aggregation: Literal["rrf", "max", "avg", "votes"] | None = Field(
+        None,
+        description="Default: votes for recordings (audio.chromaprint, video.vpdq), else rrf. "
+        "votes: chunks found at the same offset in the same reference, as a share of all.",
+    )
     dedup_field: str | None = Field(None, description="Keep the best document of each value.")
 
     @model_validator(mode="before")

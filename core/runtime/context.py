@@ -10,13 +10,13 @@ import numpy as np
 
 from core.arrays import Float32, UInt8
 from core.deadline import Deadline
-from core.errors import MediaError, NotFoundError, StageError
+from core.errors import InvalidRequestError, MediaError, NotFoundError, StageError
 from core.filtering.conditions import Filter, filter_key
 from core.filtering.paths import MISSING, assign
 from core.hits import Evidence, Hit, QueryChunk, SearchAnswer, SearchRequest, TextRequest
 from core.media.extractors import find_extractor
 from core.models.features import index_name
-from core.ports.media import Extraction
+from core.ports.media import Extraction, VoteRule
 from core.rows.row import Row, Rows, Source
 from core.runtime.environment import Environment, require_pinned
 from core.runtime.searching import (

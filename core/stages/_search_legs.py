@@ -9,12 +9,21 @@ from core.errors import TrawlError
 from core.filtering.conditions import Filter, conjoin, parse_filter
 from core.hits import Evidence, Hit, QueryChunk, SearchRequest
 from core.models.queries import SearchEntry
+from core.ports.media import VoteRule
 from core.rows.fusion import DocumentKey, Method, fuse
 from core.rows.row import Source
 from core.rows.values import canonical, value_at
 from core.stage import StageContext
-from core.stages._query_vectors import Preparation, Question, ask, mode_and_value, read_vector
+from core.stages._query_vectors import (
+    Preparation,
+    Question,
+    ask,
+    invalid,
+    mode_and_value,
+    read_vector,
+)
 from core.stages._search_params import FeatureSearchParams
+from core.stages._votes import count_votes, reference_of
 from core.types import JsonObject
 
 DEFAULT_CHUNKS = 20
@@ -37,6 +46,8 @@ class Leg:
     cut: int = 0  # hits below min_score
     similarity: Mapping[DocumentKey, float] = field(default_factory=dict)
     places: Mapping[DocumentKey, list[JsonObject]] = field(default_factory=dict)
+    # What voting says of each document: which seconds met which, and how many chunks agree.
+    moments: Mapping[DocumentKey, JsonObject] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -81,7 +92,9 @@ async def search_leg(
             return None
         add_evidence(ctx, Evidence())
         return Leg(entry, [], {})
-    question = await ask(entry, spec, path, _preparation(params, entry, ctx), ctx)
+    preparation = _preparation(params, entry, ctx)
+    rule = _vote_rule(params, entry, preparation, ctx)
+    question = await ask(entry, spec, path, preparation, ctx)
     if question is None:
         ctx.report.warnings.append(f"search {n} was skipped: its query is empty")
         return None
@@ -92,9 +105,12 @@ async def search_leg(
     request = _request(params, n, question, within, ctx)
     answer = await ctx.search(request)
     add_evidence(ctx, answer.evidence)
-    leg = leg_of(params, entry, question.chunks, answer.hits)
-    preparation = params.preparation_of(entry)
-    dedup_field = preparation.dedup_field if preparation and question.chunks else None
+    if rule is not None and any(chunk.start_ms is not None for chunk in question.chunks):
+        leg = await _voted_leg(entry, rule, question.chunks, answer.hits, ctx)
+    else:
+        leg = leg_of(params, entry, question.chunks, answer.hits)
+    own = params.preparation_of(entry)
+    dedup_field = own.dedup_field if own and question.chunks else None
     if dedup_field is None or dedup_field in _IDENTITY_FIELDS:
         return leg
     return await _deduplicated(leg, dedup_field, ctx)
@@ -102,11 +118,61 @@ async def search_leg(
 
 def _preparation(params: FeatureSearchParams, entry: SearchEntry, ctx: StageContext) -> Preparation:
     own = params.preparation_of(entry)
+    feature_uri = own.feature_uri if own and own.feature_uri else entry.feature_uri
+    rule = ctx.vote_rule(feature_uri)
+    usual = DEFAULT_CHUNKS if rule is None else rule.chunks
     if own is None:
-        chunks = (ctx.max_chunks or DEFAULT_CHUNKS) if params.auto_preprocess else 1
+        chunks = (ctx.max_chunks or usual) if params.auto_preprocess else 1
         return Preparation(entry.feature_uri, min(chunks, MAX_CHUNKS), {})
-    chunks = min(ctx.max_chunks or own.max_chunks, MAX_CHUNKS)
-    return Preparation(own.feature_uri or entry.feature_uri, chunks, own.params or {})
+    chunks = min(ctx.max_chunks or own.max_chunks or usual, MAX_CHUNKS)
+    return Preparation(feature_uri, chunks, own.params or {})
+
+
+def _vote_rule(
+    params: FeatureSearchParams, entry: SearchEntry, preparation: Preparation, ctx: StageContext
+) -> VoteRule | None:
+    """Return how the query's chunks vote, None if their lists are fused in another way.
+
+    Raises `InvalidRequestError` where votes are asked for and nothing can be aligned.
+    """
+    own = params.preparation_of(entry)
+    rule = ctx.vote_rule(preparation.feature_uri)
+    if own is None:
+        return rule if params.auto_preprocess else None
+    if own.aggregation == "votes" and rule is None:
+        raise invalid(
+            "query_preprocessing.aggregation",
+            f"votes are counted for recordings; chunks of {preparation.feature_uri} have no "
+            "offset to agree on: use rrf, max or avg",
+        )
+    return rule if own.aggregation in (None, "votes") else None
+
+
+async def _voted_leg(
+    entry: SearchEntry,
+    rule: VoteRule,
+    chunks: Sequence[QueryChunk],
+    found: Sequence[Sequence[Hit]],
+    ctx: StageContext,
+) -> Leg:
+    """Return the leg of a recording: one document for each reference, where it agrees best."""
+    floor = -np.inf if entry.min_score is None else entry.min_score
+    near = [[hit for hit in hits if hit.score >= max(floor, rule.min_score)] for hits in found]
+    cut = sum(hit.score < floor for hits in found for hit in hits)
+    by_key = {(h.document_id, h.source.collection_id): h for hits in near for h in hits}
+    rows = await ctx.load(list(by_key.values()), ["_internal"])
+    references = {key: reference_of(key, row.fields) for key, row in zip(by_key, rows, strict=True)}
+    lists = [[((h.document_id, h.source.collection_id), h.score) for h in hits] for hits in near]
+    moments = count_votes(rule, chunks, lists, references)
+    return Leg(
+        entry,
+        [(moment.key, moment.share) for moment in moments],
+        by_key,
+        cut,
+        {moment.key: moment.similarity for moment in moments},
+        {moment.key: moment.chunks for moment in moments},
+        {moment.key: moment.to_json() for moment in moments},
+    )
 
 
 def _request(
@@ -182,7 +248,8 @@ def _aggregation(
     """
     preparation = params.preparation_of(entry)
     if preparation is not None and chunks:
-        return preparation.aggregation
+        asked = preparation.aggregation
+        return "rrf" if asked is None or asked == "votes" else asked
     timed = any(chunk.start_ms is not None for chunk in chunks)
     return "rrf" if timed and params.auto_preprocess else "max"
 

@@ -16,6 +16,7 @@ from core.stages._facets import count_facets
 from core.stages._lexical_legs import lexical_leg
 from core.stages._search_legs import Leg, known_requests, rows_wanted, search_leg
 from core.stages._search_params import FeatureSearchParams
+from core.stages._votes import MOMENT_FIELDS
 from core.traits import ALL, NO_FIELDS, FieldSet, SortOrder, Traits, fields_of
 from core.types import JsonObject
 
@@ -148,12 +149,14 @@ def _annotations(
             features[name]["rank"] = ranks[n][key]
         if key in leg.similarity:
             features[name]["similarity"] = leg.similarity[key]
+        features[name].update(leg.moments.get(key, {}))
     changes: JsonObject = {
         "document_id": key[0],
         "collection_id": key[1],
         "score": fused.score,
         "feature_uri": legs[fused.lead].name,
         "features": features,
+        **legs[fused.lead].moments.get(key, {}),
     }
     chunks = [chunk for leg in legs for chunk in leg.places.get(key, ())]
     return {**changes, "query_chunks": chunks} if chunks else changes
@@ -298,7 +301,7 @@ def _reads(params: FeatureSearchParams) -> FieldSet:
 def _writes(params: FeatureSearchParams) -> FieldSet:
     if params.group_by is not None and params.group_by.output_mode == "all":
         return ALL
-    return frozenset({"score", "feature_uri", "features", "query_chunks"})
+    return frozenset({"score", "feature_uri", "features", "query_chunks", *MOMENT_FIELDS})
 
 
 def _sets(params: FeatureSearchParams) -> FieldSet:

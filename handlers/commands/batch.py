@@ -14,6 +14,7 @@ from handlers.scanning import Reference, Scanner, media_input
 from handlers.verdicts import Verdict, judge_result
 
 STYLES: Final = {"match": "bold red", "review": "yellow", "clear": "green", "unknown": "magenta"}
+_SECOND_MS: Final = 1000
 _FAILING: Final = {"review": ("match", "review"), "match": ("match",), None: ()}
 
 
@@ -100,7 +101,13 @@ def _name_of(document: JsonObject | None) -> str:
 
 
 def _place_of(document: JsonObject | None) -> str:
-    """Say which part of the file met the document; without places it is the whole."""
+    """Say which part of the file met the document; without places it is the whole.
+
+    Of a recording it is the seconds of the document that are in the file, and when they begin
+    there, unless at once.
+    """
+    if document is not None and "reference_start_ms" in document:
+        return _seconds_of(document)
     chunks: list[dict[str, Any]] = (document or {}).get("query_chunks") or []
     if not chunks:
         return "whole"
@@ -108,6 +115,15 @@ def _place_of(document: JsonObject | None) -> str:
     if best.get("box"):
         return "box " + ", ".join(f"{side:g}" for side in best["box"])
     return f"{best['start_ms'] / 1000:.1f} s"
+
+
+def _seconds_of(document: JsonObject) -> str:
+    def span(start_ms: int, end_ms: int) -> str:
+        return f"{start_ms / 1000:.1f}-{end_ms / 1000:.1f} s"
+
+    where = span(document["reference_start_ms"], document["reference_end_ms"])
+    start, end = document["query_start_ms"], document["query_end_ms"]
+    return where if start < _SECOND_MS else f"{where}, in the file {span(start, end)}"
 
 
 def _json(name: str, verdict: Verdict, result: JsonObject) -> JsonObject:

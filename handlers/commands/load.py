@@ -15,7 +15,7 @@ _SHOWN = 20
 @click.command(short_help="Load a folder of files into a collection.")
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--collection", required=True, metavar="NAME", help="Made if there is none.")
-@click.option("--extractor", required=True, metavar="NAME", help="For example image.pdq.")
+@click.option("--extractor", required=True, metavar="NAME", help="image.pdq, audio.chromaprint, video.vpdq.")
 @click.option(
     "--include", multiple=True, metavar="PATTERN", help="Only such names: '*.jpg'. Repeatable."
 )
@@ -69,6 +69,7 @@ def _print(report: LoadReport, collection: str, count: int) -> None:
     )
     _print_problems("failed", report.failed)
     _print_problems("stored, but nothing can be compared with it", report.unsearchable)
+    _print_problems("stored in part", report.partial)
 
 
 def _print_problems(title: str, problems: list[Problem]) -> None:

@@ -14,6 +14,7 @@ from core.filtering.conditions import Filter
 from core.filtering.operators import matches
 from core.filtering.paths import MISSING, resolve
 from core.hits import Evidence, Hit, QueryChunk, SearchAnswer, SearchRequest, TextRequest
+from core.ports.media import VoteRule
 from core.rows.row import Row, Rows, Source
 from core.stage import StageReport
 from core.types import JsonObject, JsonValue, Metric, ReadOnlyObject, VectorSpec
@@ -59,6 +60,7 @@ class FakeContext:
     deadline: Deadline = NEVER
     report: StageReport = field(default_factory=StageReport)
     metrics: Mapping[str, Metric] = field(default_factory=dict)
+    vote_rules: Mapping[str, VoteRule] = field(default_factory=dict)
     extractor: Extractor | None = None
     embedder: Embedder | None = None
     retrievers: Mapping[str, Retriever] = field(default_factory=dict)
@@ -222,6 +224,9 @@ class FakeContext:
         if self.extractor is None:
             raise StageError(f"{feature_uri} has no extractor")
         return list(self.extractor(content))[:max_chunks]
+
+    def vote_rule(self, feature_uri: str) -> VoteRule | None:
+        return self.vote_rules.get(feature_uri)
 
     async def embed_text(self, feature_uri: str, text: str) -> Float32:
         if self.embedder is None:

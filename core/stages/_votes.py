@@ -1,0 +1,223 @@
+"""Votes of a recording's chunks: which seconds of it are which seconds of a reference.
+
+One near chunk proves little: pieces of different recordings resemble each other. Many that all say
+"the reference, 12.0 s later" are no accident.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from core.hits import QueryChunk
+from core.ports.media import VoteRule
+from core.rows.fusion import DocumentKey
+from core.types import JsonObject, ReadOnlyObject
+
+# What a search by votes writes on each document, beside what every search writes.
+MOMENT_FIELDS: Final = (
+    "query_start_ms",
+    "query_end_ms",
+    "reference_start_ms",
+    "reference_end_ms",
+    "chunks_matched",
+    "chunks_searched",
+    "aligned",
+    "query_variant",
+)
+_SECOND: Final = 1000
+_Place = tuple[int | None, int | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A stored chunk: the file that it is of, and its place there, if it has one."""
+
+    root: str
+    start_ms: int | None = None
+    end_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """Where a query and one reference agree best. `key` is the nearest of the chunks that do.
+
+    `aligned` says that they are enough to be no accident. Times are None without places.
+    """
+
+    key: DocumentKey
+    matched: int
+    searched: int
+    similarity: float
+    aligned: bool
+    variant: str
+    query: tuple[int, int] | None = None
+    reference: tuple[int, int] | None = None
+    chunks: list[JsonObject] = field(default_factory=list)
+
+    @property
+    def share(self) -> float:
+        """The share of the query's chunks that agree, 0–1."""
+        return self.matched / self.searched
+
+    def to_json(self) -> JsonObject:
+        """Return it as a document carries it."""
+        body: JsonObject = {
+            "chunks_matched": self.matched,
+            "chunks_searched": self.searched,
+            "aligned": self.aligned,
+            "query_variant": self.variant,
+        }
+        if self.query is not None and self.reference is not None:
+            body["query_start_ms"], body["query_end_ms"] = self.query
+            body["reference_start_ms"], body["reference_end_ms"] = self.reference
+        return body
+
+
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    """A near chunk, and the offsets, in ms, that it votes for: from `low` to `high`."""
+
+    place: _Place
+    score: float
+    key: DocumentKey
+    reference: Reference
+    low: float = 0.0
+    high: float = 0.0
+
+    @property
+    def rank(self) -> tuple[float, DocumentKey]:
+        return -self.score, self.key
+
+
+def reference_of(key: DocumentKey, fields: ReadOnlyObject) -> Reference:
+    """Return what a stored chunk is a part of, from its `_internal`; itself if of nothing."""
+    internal = fields.get("_internal") or {}
+    root = (internal.get("lineage") or {}).get("root_object_id")
+    place = internal.get("place") or {}
+    return Reference(str(root or key[0]), place.get("start_ms"), place.get("end_ms"))
+
+
+def count_votes(
+    rule: VoteRule,
+    chunks: Sequence[QueryChunk],
+    found: Sequence[Sequence[tuple[DocumentKey, float]]],
+    references: Mapping[DocumentKey, Reference],
+) -> list[Moment]:
+    """Return the best moment of each reference: share descending, then key.
+
+    `found` holds each chunk's near documents. Chunks of one place, such as the mirrored views of a
+    frame, have one vote; votes of different views are not added up.
+    """
+    searched = len({(chunk.start_ms, chunk.end_ms) for chunk in chunks})
+    groups: dict[tuple[str, str, str], list[_Pair]] = {}
+    for chunk, near in zip(chunks, found, strict=True):
+        view = chunk.variant.partition("+")[0]
+        for key, score in near:
+            pair = _pair(rule, chunk, key, score, references[key])
+            groups.setdefault((key[1], pair.reference.root, view), []).append(pair)
+    best: dict[tuple[str, str], Moment] = {}
+    for (collection, root, view), pairs in sorted(groups.items()):
+        moment = _moment(rule, pairs, view, searched)
+        known = best.get((collection, root))
+        if known is None or _preference(moment) < _preference(known):
+            best[collection, root] = moment
+    return sorted(best.values(), key=lambda moment: (-moment.matched, moment.key))
+
+
+def _preference(moment: Moment) -> tuple[int, float, bool, DocumentKey]:
+    return -moment.matched, -moment.similarity, moment.variant != "original", moment.key
+
+
+def _pair(
+    rule: VoteRule, chunk: QueryChunk, key: DocumentKey, score: float, reference: Reference
+) -> _Pair:
+    place = (chunk.start_ms, chunk.end_ms)
+    if chunk.start_ms is None or reference.start_ms is None:
+        return _Pair(place, score, key, reference)
+    low = high = float(reference.start_ms - chunk.start_ms)
+    if rule.spans:
+        # A picture that stands still meets any second in which the other one does.
+        low -= max(0, (chunk.end_ms or 0) - chunk.start_ms - _SECOND)
+        high += max(0, (reference.end_ms or 0) - reference.start_ms - _SECOND)
+    return _Pair(place, score, key, reference, low, high)
+
+
+def _moment(rule: VoteRule, pairs: Sequence[_Pair], view: str, searched: int) -> Moment:
+    agreeing = _agreeing(pairs, rule.tolerance_ms)
+    best: dict[_Place, _Pair] = {}
+    for pair in sorted(agreeing, key=lambda pair: pair.rank):
+        best.setdefault(pair.place, pair)
+    first = next(iter(best.values()))
+    matched = len(best)
+    query, reference = _times(rule, list(best.values()))
+    return Moment(
+        key=first.key,
+        matched=matched,
+        searched=searched,
+        similarity=first.score,
+        aligned=matched >= min(rule.min_votes, searched),
+        variant=view,
+        query=query,
+        reference=reference,
+        chunks=list(_chunks(best)),
+    )
+
+
+def _agreeing(pairs: Sequence[_Pair], tolerance: int) -> list[_Pair]:
+    """Return the pairs that contain the offset which most places vote for.
+
+    Of offsets with as many votes it is the one of the nearest chunks, then the smallest.
+    """
+    ends = [(pair.low - tolerance, 0, n) for n, pair in enumerate(pairs)]
+    ends += [(pair.high + tolerance, 1, n) for n, pair in enumerate(pairs)]
+    inside: Counter[_Place] = Counter()
+    total, best, at = 0.0, (0, 0.0), 0.0
+    for offset, closes, n in sorted(ends):
+        pair = pairs[n]
+        if closes:
+            inside[pair.place] -= 1
+            total -= pair.score
+            if not inside[pair.place]:
+                del inside[pair.place]
+            continue
+        inside[pair.place] += 1
+        total += pair.score
+        # Rounded: sums of the same scores in another order must not decide.
+        if (votes := (len(inside), round(total, 6))) > best:
+            best, at = votes, offset
+    return [pair for pair in pairs if pair.low - tolerance <= at <= pair.high + tolerance]
+
+
+def _times(
+    rule: VoteRule, pairs: Sequence[_Pair]
+) -> tuple[tuple[int, int] | None, tuple[int, int] | None]:
+    """Return from when to when the query and the reference agree, in ms."""
+    timed = [
+        (pair.place[0], pair.place[1] or pair.place[0], pair)
+        for pair in pairs
+        if pair.place[0] is not None and pair.reference.start_ms is not None
+    ]
+    if not timed:
+        return None, None
+    start, end = min(first for first, _, _ in timed), max(last for _, last, _ in timed)
+    # The nearer a pair, the better its chunks coincide; the wider its span, the less it says.
+    weights = [
+        (pair.score - rule.min_score + 0.01) / (1 + (pair.high - pair.low) / _SECOND)
+        for _, _, pair in timed
+    ]
+    middles = [(pair.low + pair.high) / 2 for _, _, pair in timed]
+    offset = sum(w * m for w, m in zip(weights, middles, strict=True)) / sum(weights)
+    return (start, end), (max(0, round(start + offset)), max(0, round(end + offset)))
+
+
+def _chunks(best: Mapping[_Place, _Pair]) -> Iterator[JsonObject]:
+    for place in sorted(best, key=lambda place: (place[0] or 0, place[1] or 0)):
+        pair = best[place]
+        yield {
+            "start_ms": place[0],
+            "end_ms": place[1],
+            "score": pair.score,
+            "reference_start_ms": pair.reference.start_ms,
+            "reference_end_ms": pair.reference.end_ms,
+        }
