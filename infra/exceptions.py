@@ -6,6 +6,7 @@ from constructs import Construct, IConstruct
 
 from infra.api import Api
 from infra.data import Data
+from infra.jobs import JOB_FILES, Jobs
 from infra.media import Media
 
 _BUCKET = {
@@ -64,14 +65,52 @@ def acknowledge_exceptions(data: Data, api: Api, media: Media) -> None:
     _acknowledge(api.role, {**_TRACING, **objects, **readable})
 
 
-def _objects_of(bucket: s3.Bucket) -> tuple[str, str]:
-    """Return the finding on one bucket's `/*`, and why it is meant."""
+_MACHINE = {
+    "AwsSolutions::AwsSolutions-SF1": (
+        "Errors alone are logged: at ALL, every chunk of a job of a million items would be several "
+        "lines, and the function logs each of its calls already."
+    ),
+}
+
+_MACHINE_ROLE = {
+    "AwsSolutions::AwsSolutions-IAM5[Resource::*]": (
+        "X-Ray and CloudWatch's deliveries of logs have no resources: the calls that Step "
+        "Functions makes of them can only be allowed on *."
+    ),
+}
+
+
+def acknowledge_job_exceptions(data: Data, api: Api, jobs: Jobs) -> None:
+    """Tell cdk-nag which findings on jobs are meant, those on the API's right to start them too."""
+    buckets = (data.assets, data.index, data.results)
+    objects = dict(_objects_of(bucket) for bucket in buckets)
+    readable = dict(_objects_of_name(name) for name in api.read_buckets)
+    _acknowledge(jobs.function, _FUNCTION)
+    _acknowledge(jobs.function_role, {**_TRACING, **objects, **readable})
+    _acknowledge(jobs.machine, _MACHINE)
+    runs, children = (_executions_of(jobs, kind) for kind in ("", "/Chunks"))
+    lists = _objects_of(data.results, JOB_FILES)
+    _acknowledge(jobs.machine_role, {**_MACHINE_ROLE, **dict([lists, runs, children])})
+    _acknowledge(api.role, dict([runs]))
+
+
+def _executions_of(jobs: Jobs, map_label: str) -> tuple[str, str]:
+    """Return the finding on the executions of the state machine, or of its map."""
+    arn = "arn:<AWS::Partition>:states:<AWS::Region>:<AWS::AccountId>:execution"
+    return (
+        f"AwsSolutions::AwsSolutions-IAM5[Resource::{arn}:{jobs.name}{map_label}:*]",
+        "The executions of this one state machine, whose names are made at run time.",
+    )
+
+
+def _objects_of(bucket: s3.Bucket, keys: str = "*") -> tuple[str, str]:
+    """Return the finding on one bucket's `/*`, or on some of its keys, and why it is meant."""
     resource = bucket.node.default_child
     if not isinstance(resource, s3.CfnBucket):
         raise TypeError(f"{bucket.node.path} has no CloudFormation bucket")
     name = Stack.of(bucket).get_logical_id(resource)
     return (
-        f"AwsSolutions::AwsSolutions-IAM5[Resource::<{name}.Arn>/*]",
+        f"AwsSolutions::AwsSolutions-IAM5[Resource::<{name}.Arn>/{keys}]",
         "The objects of this one bucket, whose keys are made at run time.",
     )
 

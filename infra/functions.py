@@ -15,11 +15,14 @@ from infra.settings import LOG_RETENTION, InfraSettings
 ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 
 
-def make_log_group(scope: Construct, name: str, settings: InfraSettings) -> logs.LogGroup:
+def make_log_group(
+    scope: Construct, construct_id: str, settings: InfraSettings, *, name: str | None = None
+) -> logs.LogGroup:
     """Return a log group that keeps as many days as the settings say, and goes with the stack."""
     return logs.LogGroup(
         scope,
-        name,
+        construct_id,
+        log_group_name=name,
         retention=logs.RetentionDays[LOG_RETENTION[settings.log_days]],
         removal_policy=RemovalPolicy.DESTROY,
     )

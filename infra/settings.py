@@ -33,6 +33,8 @@ class InfraSettings:
     media_memory_mb: int = 2048
     # How many files may be read at once, set aside from the account's own limit; 0 sets none.
     media_concurrency: int = 0
+    # How many chunks of one bulk job are worked on at once, each by a call of the job function.
+    job_concurrency: int = 20
     # Buckets of the owner's, comma-separated, that namespaces may register: the API may read them.
     read_buckets: str = ""
     log_days: int = 30
@@ -80,6 +82,7 @@ class InfraSettings:
             "memory_mb": (128 <= self.memory_mb <= 10_240, "128 to 10240"),
             "media_memory_mb": (128 <= self.media_memory_mb <= 10_240, "128 to 10240"),
             "media_concurrency": (0 <= self.media_concurrency <= 100_000, "0 to 100000"),
+            "job_concurrency": (1 <= self.job_concurrency <= 10_000, "1 to 10000"),
             "read_buckets": (
                 all(_BUCKET.fullmatch(name) for name in self.bucket_names),
                 "names of buckets, with commas between them",

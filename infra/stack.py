@@ -5,7 +5,8 @@ from constructs import Construct
 
 from infra.api import Api
 from infra.data import Data
-from infra.exceptions import acknowledge_exceptions
+from infra.exceptions import acknowledge_exceptions, acknowledge_job_exceptions
+from infra.jobs import Jobs
 from infra.media import Media
 from infra.settings import InfraSettings
 
@@ -20,10 +21,13 @@ class TrawlStack(Stack):
         self.data = Data(self, "Data", settings=settings)
         self.media = Media(self, "Media", settings=settings)
         self.api = Api(self, "Api", settings=settings, data=self.data, media=self.media.function)
+        self.jobs = Jobs(self, "Jobs", settings=settings, data=self.data, media=self.media.function)
+        self.jobs.let_start(self.api.function, self.api.role)
         Tags.of(self).add("app", "trawl")
         Tags.of(self).add("stage", settings.stage)
         self._make_outputs()
         acknowledge_exceptions(self.data, self.api, self.media)
+        acknowledge_job_exceptions(self.data, self.api, self.jobs)
 
     def _make_outputs(self) -> None:
         outputs = {
@@ -33,6 +37,7 @@ class TrawlStack(Stack):
             "IndexBucketName": self.data.index.bucket_name,
             "ResultsBucketName": self.data.results.bucket_name,
             "MediaFunctionName": self.media.function.function_name,
+            "JobStateMachineArn": self.jobs.machine.state_machine_arn,
         }
         for name, value in outputs.items():
             CfnOutput(self, name, value=value)

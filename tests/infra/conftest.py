@@ -3,6 +3,8 @@
 import json
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,11 @@ Resources = dict[str, dict[str, Any]]
 @pytest.fixture(scope="session")
 def template_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The template's path, synthesized with cdk-nag; the report lies beside it."""
+    return synthesize(tmp_path_factory.mktemp("cdk"))
+
+
+def synthesize(folder: Path, **context: str) -> Path:
+    """Synthesize the stack `test` with this context, checked by cdk-nag; return the template."""
     if shutil.which("node") is None:
         pytest.skip("node is not installed, and CDK's library runs on it")
     import aws_cdk as cdk
@@ -24,16 +31,37 @@ def template_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     from infra.app import make_app
 
-    folder = tmp_path_factory.mktemp("cdk")
-    context = {"bundle": "false", "stage": "test", "read_buckets": "an-owners-bucket"}
-    app = make_app(context, outdir=str(folder))
+    given = {"bundle": "false", "stage": "test", "read_buckets": "an-owners-bucket", **context}
+    app = make_app(given, outdir=str(folder))
     cdk.Validations.of(app).add_plugins(AwsSolutionsChecks(app), ServerlessChecks(app))
     try:
         app.synth()
-    except RuntimeError as error:  # findings raise; `test_nag` shows them, one by one
+    except RuntimeError as error:  # findings raise; `violations` shows them, one by one
         if "ValidationFailed" not in str(error):
             raise
     return folder / "trawl-test.template.json"
+
+
+def violations(template_file: Path) -> list[str]:
+    """Return every finding of cdk-nag on a template, as one line each."""
+    report = json.loads((template_file.parent / "validation-report.json").read_text())
+    assert {"AwsSolutions", "Serverless"} <= {p["pluginName"] for p in report["pluginReports"]}
+    return [
+        f"{violation.get('ruleName')}: {violation.get('description')}"
+        for plugin in report["pluginReports"]
+        for violation in plugin.get("violations", [])
+    ]
+
+
+def lint(template_file: Path) -> str:
+    """Return what cfn-lint says of a template, "" if nothing."""
+    # W3005 (a dependency that is there twice): CDK writes both, on purpose.
+    program = Path(sys.executable).with_name("cfn-lint")
+    command = [str(program), "--ignore-checks", "W3005", "--"]
+    done = subprocess.run(  # noqa: S603 - the arguments are ours: a path that pytest made
+        [*command, str(template_file)], capture_output=True, text=True, check=False
+    )
+    return done.stdout + done.stderr
 
 
 @pytest.fixture(scope="session")
@@ -64,3 +92,14 @@ def of_type(resources: Resources, kind: str) -> list[dict[str, Any]]:
     found = [resource for resource in resources.values() if resource["Type"] == kind]
     assert found, f"no {kind} in the template"
     return found
+
+
+def statements_of(resources: Resources, role: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return what a role may do, by the reference to it that a function or machine holds."""
+    name = role["Fn::GetAtt"][0]
+    return [
+        statement
+        for policy in of_type(resources, "AWS::IAM::Policy")
+        if {"Ref": name} in policy["Properties"]["Roles"]
+        for statement in policy["Properties"]["PolicyDocument"]["Statement"]
+    ]

@@ -54,6 +54,7 @@ def test_buckets_are_read_by_name() -> None:
         ("burst", "0"),
         ("media_memory_mb", "64"),
         ("media_concurrency", "-1"),
+        ("job_concurrency", "0"),
         ("read_buckets", "good-bucket, Bad_Bucket"),
         ("read_buckets", "*"),
         ("wheels", "2.7"),
