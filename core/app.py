@@ -40,6 +40,9 @@ from core.ports.vector_indexes import VectorIndexes
 from core.registry import find_stage, stage_names
 from core.runtime.environment import Services, merged_searches
 from core.runtime.texts import TextIndexes
+from core.scan.scanner import Scanner
+from core.scan.scans import Scans
+from core.scan.store import ScanStore
 from core.settings import Settings
 from core.storage.collections import CollectionStore
 from core.storage.segment_cache import SegmentCache
@@ -50,6 +53,7 @@ _POOL_THREADS, _MEDIA_THREADS = 24, 40
 _TEXT_SHARE = 4
 _LOCAL_BUCKETS = ("assets", "index", "results")
 _SIGNING_KEY_BYTES = 32
+_DAY_S = 86_400
 # Lambda's own: the memory of the function, which is what a second of it costs.
 _MEMORY_VARIABLE = "AWS_LAMBDA_FUNCTION_MEMORY_SIZE"
 # What the first batch would load on its way, beside stages and adapters: see `prime`.
@@ -86,6 +90,7 @@ class App:
     # None on a laptop, and where the environment does not name them.
     ingest_queues: IngestQueues | None
     jobs: JobCatalog
+    scans: Scans
     _close_jobs: Callable[[], None]
     _services: Services
 
@@ -180,6 +185,12 @@ def build_app(settings: Settings, *, base_url: str = "http://127.0.0.1:8080") ->
         upkeep=Upkeep(namespaces, collections, store, records, buckets),
         ingest_queues=_ingest_queues(settings),
         jobs=JobCatalog(job_store, buckets, assets, retrievers, runner, work, settings.presign_s),
+        scans=Scans(
+            services,
+            Scanner(services, planner, retrievers),
+            ScanStore(records, delivery.results, settings.results_days * _DAY_S),
+            delivery,
+        ),
         _close_jobs=close_jobs,
         _services=services,
     )

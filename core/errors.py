@@ -99,6 +99,14 @@ class ConflictError(TrawlError):
     retryable = True
 
 
+class IdempotencyError(ConflictError):
+    """An idempotency key was used before, for something else."""
+
+    code = "idempotency_conflict"
+    blame = "caller"
+    retryable = False
+
+
 class TemplateError(InvalidRequestError):
     """A template does not parse, names something undefined, or runs past its step limit."""
 

@@ -53,6 +53,10 @@ def _networks(raw: str) -> "tuple[Network, ...]":
     return tuple(ip_network(part.strip()) for part in raw.split(",") if part.strip())
 
 
+def _origins(raw: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in raw.split(",") if part.strip())
+
+
 def _setting(name: str, parse: Parse, default: Any = None) -> Any:
     """Declare a field: its environment variable, how it is read, and its default."""
     return field(default=default, metadata={"variable": name, "parse": parse})
@@ -90,6 +94,8 @@ class Settings:
     spill_bytes: int = _setting("TRAWL_SPILL_BYTES", _integer(1_000, 1_000_000_000), 4_500_000)
     # How long a presigned URL lives, at most; S3 itself allows 7 days.
     presign_s: int = _setting("TRAWL_PRESIGN_S", _integer(1, 604_800), 3600)
+    # How long results are kept in the results bucket; a deployment's bucket removes them by then.
+    results_days: int = _setting("TRAWL_RESULTS_DAYS", _integer(1, 365), 7)
     # The part of the platform's remaining time that is kept for presigning and answering.
     deadline_reserve_ms: int = _setting("TRAWL_DEADLINE_RESERVE_MS", _integer(0, 60_000), 1500)
     # The largest media file that is fetched, and how long one fetch may take.
@@ -97,6 +103,9 @@ class Settings:
     fetch_timeout_s: int = _setting("TRAWL_FETCH_TIMEOUT_S", _integer(1, 900), 15)
     # Non-public networks the fetcher may nonetheless reach, e.g. a store inside the VPC.
     allowed_networks: "tuple[Network, ...]" = _setting("TRAWL_ALLOWED_NETWORKS", _networks, ())
+
+    # Web origins that the API's answers name as allowed, behind a gateway that does not say so.
+    cors_origins: tuple[str, ...] = _setting("TRAWL_CORS_ORIGINS", _origins, ())
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "Settings":

@@ -21,7 +21,7 @@ from core.ports.media import (
 from core.rows.sampling import every_nth
 from core.rows.values import canonical
 from core.storage.snapshot import Ref, Snapshot
-from core.types import ReadOnlyObject
+from core.types import JsonObject, ReadOnlyObject
 
 T = TypeVar("T")
 
@@ -52,10 +52,14 @@ class StoredDocument:
     snapshot: Snapshot
     refs: tuple[Ref, ...]
 
+    def payload(self) -> JsonObject:
+        """Return the fields of the document, of several chunks those of the first."""
+        return self.snapshot.payload(self.refs[0])
+
     def info(self) -> MediaInfo:
         """Return what is known of the file that the document was made from; "" and 0 for what
         is not."""
-        internal = self.snapshot.payload(self.refs[0]).get("_internal") or {}
+        internal = self.payload().get("_internal") or {}
         media = internal.get("media") or {}
         return MediaInfo(
             content_type=internal.get("mime_type") or "",

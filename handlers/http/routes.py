@@ -18,6 +18,8 @@ _ANSWERS: Final = "core.models.answers"
 _RESOURCES: Final = "core.models.resource_answers"
 _RESULTS: Final = "core.models.responses"
 _JOB_ANSWERS: Final = "core.models.job_answers"
+_SCANS: Final = f"{_OPERATIONS}.scans"
+_SCAN_ANSWERS: Final = "core.models.scan_answers"
 
 _PAGE: Final = (
     Param("limit", "integer", "How many to return, 1 to 1000.", "limit"),
@@ -203,6 +205,16 @@ ROUTES: Final = (
           answer=f"{_JOB_ANSWERS}:JobAnswer", query=_FILES),
     Route("DELETE", "/v1/jobs/{job}", f"{_JOBS}:stop_job", "Stop a job; what is done stays",
           permission="write", answer=f"{_JOB_ANSWERS}:JobAnswer"),
+    # Scans
+    Route("POST", "/v1/scans", f"{_SCANS}:create_scan",
+          "Run up to 50 files against up to 10 retrievers, with a verdict on each",
+          body=f"{_MODELS}.scans:ScanRequest", answer=f"{_SCAN_ANSWERS}:ScanAnswer",
+          query=_RETURN[:1],
+          limits={"files": ("max_files", 50), "retrievers": ("max_retrievers", 10)}),
+    Route("GET", "/v1/scans/{scan}", f"{_SCANS}:get_scan",
+          "Get a scan again, with fresh presigned URLs if it was asked for any",
+          answer=f"{_SCAN_ANSWERS}:ScanAnswer",
+          query=(Param("return_presigned_urls", "boolean", "Presign S3-backed media."),)),
 )  # fmt: skip  # a table: one entry per operation, not one line per argument
 
 TABLE: Final = RouteTable(ROUTES)

@@ -54,6 +54,7 @@ STATUSES: Final = MappingProxyType[type[TrawlError], tuple[int, str]](
         errors.NotFoundError: (404, "NotFoundError"),
         errors.AlreadyExistsError: (409, "AlreadyExistsError"),
         errors.ConflictError: (409, "ConflictError"),
+        errors.IdempotencyError: (409, "AlreadyExistsError"),
         errors.DeadlineError: (408, "TimeoutError"),
         errors.TooManyRequestsError: (429, "TooManyRequestsError"),
         errors.UnavailableError: (503, "UnavailableError"),
@@ -91,7 +92,8 @@ def error_body(error: TrawlError, request_id: str) -> tuple[int, JsonObject, dic
     headers: dict[str, str] = {}
     if status in _RETRYABLE:
         details["retryable"] = error.retryable
-    if status in _RETRYABLE and error.retryable:
+    waits = status in _RETRYABLE or error.retry_after_seconds is not None
+    if waits and error.retryable:
         seconds = error.retry_after_seconds or _DEFAULT_RETRY_SECONDS
         details["retry_after_seconds"] = seconds
         headers["Retry-After"] = str(math.ceil(seconds))

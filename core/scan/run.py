@@ -1,0 +1,173 @@
+"""One scan at work: files against retrievers over one pinned world, every cell by itself."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+from core.deadline import Deadline
+from core.errors import DeadlineError
+from core.media.file_types import sniff_type
+from core.models.execution import BatchQuery
+from core.rows.values import canonical
+from core.runtime.answers import failed_result
+from core.runtime.batch import run_bounded
+from core.runtime.media import CallMedia, MediaFile
+from core.runtime.pages import DEFAULT_LIMIT, first_rows
+from core.runtime.query import answer_query, prepare
+from core.scan.files import Item, facts_of
+from core.scan.targets import Target, kinds_of
+from core.scan.verdicts import Reason, canary_fault
+from core.types import JsonObject
+
+# Of a canary's hits so many are looked at: others may score as high and stand before it.
+_CANARY_HITS = 10
+
+CellKey = tuple[int, str]  # a file's index, a retriever's name
+
+
+@dataclass(slots=True)
+class ScanRun:
+    """The cells of one scan. `wanted` are those to run.
+
+    Files of the same content, whatever they are called, are searched once: `leaders` maps each
+    file to the one whose cells are its own. `results` holds the leaders' cells, as a batch of the
+    retriever would answer them; None stands for a file that the retriever cannot use.
+    """
+
+    media: CallMedia
+    targets: Sequence[Target]
+    items: Sequence[Item]
+    wanted: frozenset[CellKey]
+    limit: int | None
+    dedupe: bool
+    deadline: Deadline
+    results: dict[CellKey, JsonObject | None] = field(default_factory=dict)
+    facts: dict[int, JsonObject] = field(default_factory=dict)
+    leaders: dict[int, int] = field(default_factory=dict)
+    canaries: dict[str, Reason | None] = field(default_factory=dict)
+    size: int = 0  # bytes of the results as JSON
+    _by_content: dict[tuple[str, ...], int] = field(default_factory=dict)
+    _begun: set[CellKey] = field(default_factory=set)
+
+    async def run(self, concurrency: int) -> int:
+        """Run until everything is done or time is up; return how many files were in flight at
+        most. What has no result then has timed out."""
+        work: list[Callable[[], Awaitable[None]]] = [
+            partial(self._look_for_canary, target)
+            for target in self.targets
+            if target.thresholds.canary is not None
+        ]
+        work += [partial(self._run_file, group) for group in self._groups()]
+        try:
+            run = await run_bounded(
+                len(work),
+                lambda n: work[n](),
+                concurrency=concurrency,
+                deadline=self.deadline,
+            )
+        finally:
+            self.media.close()
+        return run.peak
+
+    def result(self, index: int, target: Target) -> JsonObject | None:
+        """Return the result of a wanted cell; None for a file that the retriever cannot use."""
+        leader = self.leaders.get(index, index)
+        if (leader, target.name) in self.results:
+            return self.results[leader, target.name]
+        late = DeadlineError("the scan's time ran out before this was done")
+        return failed_result(late, snapshots=_snapshots(target))
+
+    def canary(self, target: Target) -> Reason | None:
+        """Return what is wrong with a retriever's canary, None if it has none or it was found."""
+        if target.thresholds.canary is None:
+            return None
+        late = Reason("canary_failed", "time ran out before the canary was looked for")
+        return self.canaries.get(target.name, late)
+
+    def _groups(self) -> list[list[int]]:
+        """Return the indexes of files that are asked about, equal references together."""
+        asked = sorted({index for index, _ in self.wanted})
+        groups: dict[object, list[int]] = {}
+        for index in asked:
+            item = self.items[index]
+            equal = (item.content, canonical(item.inputs), item.error is None)
+            groups.setdefault(equal if self.dedupe and not item.error else index, []).append(index)
+        return list(groups.values())
+
+    async def _run_file(self, group: Sequence[int]) -> None:
+        first = group[0]
+        self.leaders |= dict.fromkeys(group, first)
+        item = self.items[first]
+        wanted = [t for t in self.targets if any((index, t.name) in self.wanted for index in group)]
+        if item.error is not None:
+            for target in wanted:
+                failed = failed_result(item.error, snapshots=_snapshots(target))
+                self.results[first, target.name] = failed
+            return
+        file = await self._file(item)
+        sniffed = None if file is None else sniff_type(file.data)
+        facts = facts_of(file, sniffed, self.media.infos(item.content))
+        self.facts[first] = facts
+        if file is not None and self.dedupe:
+            # The declared type is part of it: a file that is not what it is declared as fails.
+            equal = (file.sha256, file.declared_type or "", canonical(item.inputs))
+            self.leaders |= dict.fromkeys(group, self._by_content.setdefault(equal, first))
+        leader = self.leaders[first]
+        kinds = kinds_of(facts["content_type"])
+        async with asyncio.TaskGroup() as cells:
+            for target in wanted:
+                if (leader, target.name) not in self._begun:
+                    self._begun.add((leader, target.name))
+                    cells.create_task(self._run_cell(leader, item, target, kinds))
+        self.facts[first] = facts_of(file, sniffed, self.media.infos(item.content))
+        self.media.release(item.content)
+
+    async def _file(self, item: Item) -> MediaFile | None:
+        """Return the fetched file, None if there is none: then each cell says why."""
+        if self.media.stands_for_document(item.content):
+            return None
+        try:
+            return await self.media.file(item.content)
+        except Exception:
+            return None  # every cell meets the same error, and answers with it
+
+    async def _run_cell(
+        self, leader: int, item: Item, target: Target, kinds: frozenset[str]
+    ) -> None:
+        key = (leader, target.name)
+        if target.call is None:
+            error = target.error or DeadlineError("the retriever was not loaded in time")
+            self.results[key] = failed_result(error, snapshots={})
+        elif not target.takes(kinds):
+            self.results[key] = None
+        else:
+            inputs = {**item.inputs, target.input_name: item.content}
+            self.results[key] = await self._answer(target, inputs, self.limit or DEFAULT_LIMIT)
+
+    async def _answer(self, target: Target, inputs: JsonObject, limit: int) -> JsonObject:
+        if target.call is None:
+            raise RuntimeError("a cell was run without its retriever's plan")
+        prepared = prepare(target.call, BatchQuery(inputs=inputs))
+        page = partial(first_rows, limit=limit)
+        answered = await answer_query(target.call, prepared, page, asked=limit)
+        self.size += answered.size
+        return answered.result
+
+    async def _look_for_canary(self, target: Target) -> None:
+        name = target.thresholds.canary
+        if target.call is None:
+            fault = Reason("canary_failed", "the retriever could not be loaded")
+        elif target.canary is None:
+            message = f"the canary {name} is in none of the retriever's collections"
+            fault = Reason("canary_missing", message)
+        else:
+            inputs: JsonObject = {target.input_name: target.canary}
+            result = await self._answer(target, inputs, _CANARY_HITS)
+            self.canaries[target.name] = canary_fault(result, target.thresholds)
+            return
+        self.canaries[target.name] = fault
+
+
+def _snapshots(target: Target) -> Mapping[str, int]:
+    return {} if target.call is None else target.call.snapshots

@@ -1,0 +1,293 @@
+"""The journey of a scan, on one page: every retriever loaded, one world pinned, files run, judged.
+
+find the retrievers -> load their plans and pin their collections, once for all -> run the files,
+bounded, each fetched and decoded once -> judge every cell -> answer
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from core.deadline import Deadline
+from core.errors import DeadlineError, NotFoundError, TrawlError, UnavailableError
+from core.models.execution import Settings
+from core.models.namespaces import Namespace
+from core.models.scans import ScanRequest
+from core.plan.cache import Level
+from core.plan.compile import CompiledPlan
+from core.planner import Planner, RetrieverFinder, collection_is_gone
+from core.runtime.blocking import run_blocking
+from core.runtime.environment import Environment, Services
+from core.runtime.media import CallMedia
+from core.runtime.query import Call
+from core.scan.answers import copied_cell, judged_cell, rated_scan, skipped_cell
+from core.scan.files import Item, find_document, make_item
+from core.scan.run import CellKey, ScanRun
+from core.scan.targets import Target, find_targets
+from core.types import JsonObject
+
+_log = logging.getLogger("trawl")
+
+# However soon the deadline: retrievers and their snapshots get this long, so that there is an
+# answer that says of each cell that it timed out.
+_BEGIN_SECONDS = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class StopTimes:
+    """When the cells must have ended, and when the answer must be ready."""
+
+    cells: Deadline
+    answer: Deadline
+
+
+class Scanner:
+    """Runs scans. One per process; what it answers is whole, unsigned, and stored nowhere."""
+
+    def __init__(self, services: Services, planner: Planner, retrievers: RetrieverFinder) -> None:
+        self._services = services
+        self._planner = planner
+        self._retrievers = retrievers
+
+    async def scan(
+        self,
+        namespace: Namespace,
+        request: ScanRequest,
+        stop: StopTimes,
+        *,
+        earlier: JsonObject | None = None,
+        again: frozenset[CellKey] = frozenset(),
+    ) -> tuple[JsonObject, int]:
+        """Return the answer, and about how many bytes its results have.
+
+        With an `earlier` answer to the same request only the cells of `again` are run, and the
+        others are taken from it as they were. Raises only what concerns the scan as a whole:
+        `NotFoundError`, `InvalidRequestError`, `UnavailableError`.
+        """
+        started = time.perf_counter()
+        begin_by = Deadline(max(stop.cells.at, Deadline.after(_BEGIN_SECONDS).at))
+        environment, media = self._environment(namespace, request, stop.cells)
+        targets = await self._targets(environment, request, stop, begin_by)
+        items = await self._items(environment, request, media, begin_by)
+        names = [target.name for target in targets]
+        every = frozenset((n, name) for n in range(len(items)) for name in names)
+        run = ScanRun(
+            media=media,
+            targets=targets,
+            items=items,
+            wanted=every if earlier is None else every & again,
+            limit=request.settings.limit,
+            dedupe=request.settings.dedupe,
+            deadline=stop.cells,
+        )
+        planned_ms = (time.perf_counter() - started) * 1000
+        peak = await run.run(request.concurrency)
+        files = _files(request, run, earlier)
+        about: JsonObject = {
+            "retrievers": [_describe(target, run) for target in targets],
+            "concurrency": {"requested": request.concurrency, "peak": peak},
+            "snapshots": environment.versions,
+            "timing": {
+                "total_ms": round((time.perf_counter() - started) * 1000, 3),
+                "plan_ms": round(planned_ms, 3),
+            },
+            "warnings": [],
+        }
+        return rated_scan(files, about), run.size
+
+    def _environment(
+        self, namespace: Namespace, request: ScanRequest, deadline: Deadline
+    ) -> tuple[Environment, CallMedia]:
+        services = self._services
+        media = CallMedia(
+            services.fetcher,
+            services.extractor,
+            services.read_object(namespace),
+            services.media_pool,
+            deadline,
+        )
+
+        def load_nested(config: str | JsonObject) -> CompiledPlan:
+            if isinstance(config, str):
+                return self._planner.load(namespace, config, optimized=True)[0]
+            return self._planner.compile_inline(namespace, config)
+
+        return Environment(services, namespace, load_nested, media), media
+
+    async def _targets(
+        self, environment: Environment, request: ScanRequest, stop: StopTimes, begin_by: Deadline
+    ) -> list[Target]:
+        """Return the retrievers, loaded; one that cannot be loaded costs its own cells alone."""
+        namespace, pool = environment.namespace, self._services.pool
+        try:
+            found = await run_blocking(
+                pool, lambda: find_targets(namespace, request, self._retrievers), begin_by
+            )
+        except TimeoutError:
+            raise _unavailable() from None
+
+        async def load(target: Target) -> Target:
+            try:
+                return await run_blocking(
+                    pool, lambda: self._load(environment, target, request, stop), begin_by
+                )
+            except TimeoutError:
+                error: Exception = DeadlineError("the retriever was not loaded in time")
+            except Exception as caught:
+                error = caught
+                if not isinstance(caught, TrawlError):
+                    _log.error("a retriever could not be loaded", exc_info=caught)
+            return replace(target, error=error)
+
+        targets = await asyncio.gather(*map(load, found))
+        if all(target.error is not None for target in targets):
+            raise _first_error(targets)
+        return list(targets)
+
+    def _load(
+        self, environment: Environment, target: Target, request: ScanRequest, stop: StopTimes
+    ) -> Target:
+        """Load a retriever's plan, pin its collections, and find its canary in them; blocks."""
+        started = time.perf_counter()
+        settings = Settings.model_validate(request.settings.model_dump())
+        loaded = self._planner.load(
+            environment.namespace, target.retriever.retriever_id, optimized=settings.optimize
+        )
+        try:
+            snapshots = environment.pin(loaded[0].plan.collection_ids)
+        except NotFoundError as error:
+            raise collection_is_gone(error) from None
+        canary = None
+        if target.thresholds.canary is not None and environment.media is not None:
+            stored = find_document(snapshots, target.thresholds.canary)
+            canary = None if stored is None else environment.media.add_document(stored)
+        call = _call(environment, loaded, settings, stop, started)
+        return replace(target, call=call, canary=canary)
+
+    async def _items(
+        self,
+        environment: Environment,
+        request: ScanRequest,
+        media: CallMedia,
+        begin_by: Deadline,
+    ) -> list[Item]:
+        async def make(n: int) -> Item:
+            file = request.files[n]
+            if file.document is None:
+                return make_item(file, environment, media)
+            try:
+                return await run_blocking(
+                    self._services.pool, lambda: make_item(file, environment, media), begin_by
+                )
+            except TimeoutError:
+                late = DeadlineError("time ran out before the document was read")
+                return Item("", file.inputs, late)
+
+        return list(await asyncio.gather(*map(make, range(len(request.files)))))
+
+
+def _call(
+    environment: Environment,
+    loaded: tuple[CompiledPlan, Level],
+    settings: Settings,
+    stop: StopTimes,
+    started: float,
+) -> Call:
+    plan, level = loaded
+    return Call(
+        namespace=environment.namespace,
+        plan=plan,
+        plan_level=level,
+        plan_ms=(time.perf_counter() - started) * 1000,
+        environment=environment,
+        settings=settings,
+        deadline=stop.cells,
+        answer_by=stop.answer,
+        return_vectors=False,
+        presigner=None,  # URLs are signed when the scan is delivered: it is stored without
+        started=started,
+    )
+
+
+def _files(request: ScanRequest, run: ScanRun, earlier: JsonObject | None) -> list[JsonObject]:
+    """Return the files with their cells, those that were not to be run as they were."""
+    first: dict[int, int] = {}
+    made: dict[CellKey, JsonObject] = {}
+    files: list[JsonObject] = []
+    for index, file in enumerate(request.files):
+        before = None if earlier is None else earlier["files"][index]
+        leader = run.leaders.get(index, index)
+        twin = first.setdefault(leader, index)
+        cells: JsonObject = {} if before is None else dict(before["retrievers"])
+        facts = run.facts.get(leader) or run.facts.get(index) or (before and _facts(before))
+        for target in run.targets:
+            if (index, target.name) not in run.wanted:
+                continue
+            key = (leader, target.name)
+            if key in made:
+                cells[target.name] = copied_cell(made[key])
+            else:
+                cells[target.name] = made[key] = _cell(run, index, target, facts)
+        duplicate_of = None if twin == index else twin
+        if before is not None and index not in run.leaders:
+            duplicate_of = before["duplicate_of"]
+        files.append(
+            {
+                "index": index,
+                "id": file.id,
+                **(facts or _NO_FACTS),
+                "duplicate_of": duplicate_of,
+                "retrievers": {t.name: cells[t.name] for t in run.targets if t.name in cells},
+            }
+        )
+    return files
+
+
+_NO_FACTS: JsonObject = dict.fromkeys(
+    ("sha256", "content_type", "size_bytes", "duration_ms", "width", "height")
+)
+
+
+def _facts(file: JsonObject) -> JsonObject:
+    return {name: file[name] for name in _NO_FACTS}
+
+
+def _cell(run: ScanRun, index: int, target: Target, facts: JsonObject | None) -> JsonObject:
+    result = run.result(index, target)
+    if result is None:
+        return skipped_cell(target, (facts or {}).get("content_type"))
+    return judged_cell(result, target, run.canary(target))
+
+
+def _describe(target: Target, run: ScanRun) -> JsonObject:
+    """Return what the answer says of a retriever: which version ran, and what its scores mean."""
+    canary = target.thresholds.canary
+    fault = run.canary(target)
+    return {
+        "retriever_id": target.retriever.retriever_id,
+        "retriever_name": target.name,
+        "version": target.retriever.version,
+        "input": target.input_name,
+        "takes": sorted(target.kinds),
+        "collection_ids": list(target.retriever.collection_ids),
+        "thresholds": target.thresholds.to_json(),
+        "canary": None
+        if canary is None
+        else {
+            "document_id": canary,
+            "found": fault is None,
+            "reason": None if fault is None else fault.to_json(),
+        },
+    }
+
+
+def _first_error(targets: Sequence[Target]) -> Exception:
+    error = next(target.error for target in targets if target.error is not None)
+    return _unavailable() if isinstance(error, DeadlineError) else error
+
+
+def _unavailable() -> UnavailableError:
+    message = "time ran out before the retrievers and their collections could be read"
+    return UnavailableError(message, retry_after_seconds=1)
