@@ -14,8 +14,10 @@ from aws_lambda_powertools.event_handler import (
     APIGatewayHttpResolver,
     ApiGatewayResolver,
     APIGatewayRestResolver,
+    CORSConfig,
     Response,
 )
+from aws_lambda_powertools.metrics import MetricUnit
 
 from core.deadline import Deadline
 from core.settings import Settings
@@ -60,15 +62,34 @@ def _dispatcher() -> Dispatcher:
     return Dispatcher(TABLE, _app)
 
 
+def _cors() -> CORSConfig | None:
+    """Return what pages of other origins may do. HTTP APIs see to that before us, REST APIs leave
+    it to what is behind them."""
+    origins = _settings().cors_origins
+    if not origins:
+        return None
+    return CORSConfig(
+        allow_origin=origins[0],
+        extra_origins=list(origins[1:]),
+        allow_headers=["Idempotency-Key", "X-Namespace"],
+        expose_headers=["Retry-After", "X-Execution-Mode", "X-Request-Id"],
+        max_age=3600,
+    )
+
+
 @cache
 def _resolver(version: str) -> ApiGatewayResolver:
     """The resolver of that event format. One catch-all rule: the routes stand in `routes.py`, and
     registering each with Powertools too would cost every cold start and say the same twice."""
-    resolver = APIGatewayHttpResolver() if version == "2.0" else APIGatewayRestResolver()
+    cors = _cors() if version == "1.0" else None
+    resolver = APIGatewayHttpResolver() if version == "2.0" else APIGatewayRestResolver(cors=cors)
 
     @resolver.route(r".*", method=_METHODS)
     def answer() -> Response[str]:
         event: Event = resolver.current_event.raw_event
+        if cors is not None and event["httpMethod"] == "OPTIONS":
+            metrics.add_metric("Preflights", MetricUnit.Count, 1)
+            return Response(204, headers={"Access-Control-Allow-Methods": ",".join(_METHODS)})
         return _to_powertools(_answer(event, resolver.lambda_context))
 
     return resolver

@@ -6,8 +6,12 @@ from constructs import Construct, IConstruct
 
 from infra.api import Api
 from infra.data import Data
+from infra.ingest import IN_FLIGHT, REFERENCES, Ingest
 from infra.jobs import JOB_FILES, Jobs
 from infra.media import Media
+from infra.operations import Operations
+from infra.rest_gateway import RestGateway
+from infra.upkeep import Upkeep
 
 _BUCKET = {
     "AwsSolutions::AwsSolutions-S1": (
@@ -45,6 +49,26 @@ _ROUTE = {
     ),
 }
 
+_REST = {
+    "AwsSolutions::AwsSolutions-APIG2": (
+        "The function validates: its models are the API's description, and its errors name every "
+        "fault of a body at once."
+    ),
+    "AwsSolutions::AwsSolutions-APIG3": (
+        "The firewall is the owner's choice (context `waf`): it costs by the rule and the call."
+    ),
+    "AwsSolutions::AwsSolutions-APIG6": (
+        "Access logs tell of every call. Execution logs would add headers, with the callers' keys, "
+        "to a log group that API Gateway makes without an end."
+    ),
+    "AwsSolutions::AwsSolutions-COG4": _ROUTE["AwsSolutions::AwsSolutions-APIG4"],
+    "AwsSolutions::AwsSolutions-IAM4[Policy::arn:<AWS::Partition>:iam::aws:policy/service-role/"
+    "AmazonAPIGatewayPushToCloudWatchLogs]": (
+        "The policy that AWS has made for this: API Gateway writes all access logs of the account "
+        "and region by this one role."
+    ),
+}
+
 _TRACING = {
     "AwsSolutions::AwsSolutions-IAM5[Resource::*]": (
         "X-Ray has no resources: PutTraceSegments and PutTelemetryRecords can only be allowed on *."
@@ -59,7 +83,8 @@ def acknowledge_exceptions(data: Data, api: Api, media: Media) -> None:
         _acknowledge(bucket, _BUCKET)
     _acknowledge(api.function, _FUNCTION)
     _acknowledge(media.function, _MEDIA)
-    _acknowledge(api.http_api, _ROUTE)
+    _acknowledge(api.gateway.api, _REST if isinstance(api.gateway, RestGateway) else {})
+    _acknowledge(api.gateway.api, _ROUTE)
     readable = dict(_objects_of_name(name) for name in api.read_buckets)
     objects = dict(_objects_of(bucket) for bucket in buckets)
     _acknowledge(api.role, {**_TRACING, **objects, **readable})
@@ -92,6 +117,62 @@ def acknowledge_job_exceptions(data: Data, api: Api, jobs: Jobs) -> None:
     lists = _objects_of(data.results, JOB_FILES)
     _acknowledge(jobs.machine_role, {**_MACHINE_ROLE, **dict([lists, runs, children])})
     _acknowledge(api.role, dict([runs]))
+
+
+_POLLED = {
+    **_FUNCTION,
+    "Serverless::Serverless-LambdaDLQ": (
+        "Called by a queue, which keeps what fails and has a dead-letter queue of its own."
+    ),
+}
+
+_POLLING = {
+    "Serverless::Serverless-LambdaEventSourceMappingDestination": (
+        "Lambda takes none for a queue, whose own dead-letter queue is the destination."
+    ),
+}
+
+_LAST_QUEUE = {
+    "Serverless::Serverless-SQSRedrivePolicy": (
+        "It is a dead-letter queue: what nobody redrives within 14 days is gone, and an alarm "
+        "tells of it before."
+    ),
+}
+
+_NEXT_ROUND = (
+    "Called by the hour, with an event that says nothing: the next round does what failed."
+)
+_SCHEDULED = {
+    **_FUNCTION,
+    "Serverless::Serverless-LambdaDLQ": _NEXT_ROUND,
+    "Serverless::Serverless-LambdaAsyncFailureDestination": _NEXT_ROUND,
+}
+
+
+def acknowledge_ingest_exceptions(data: Data, ingest: Ingest, upkeep: Upkeep) -> None:
+    """Tell cdk-nag which findings on taking files in, and on upkeep, are meant."""
+    _acknowledge(ingest.function, _POLLED)
+    _acknowledge(ingest.mapping, _POLLING)
+    _acknowledge(ingest.dead_letters, _LAST_QUEUE)
+    _acknowledge(upkeep.function, _SCHEDULED)
+    _acknowledge(upkeep.schedule, {"Serverless::Serverless-EventBusDLQ": _NEXT_ROUND})
+    index = _objects_of(data.index)
+    read, passing = _objects_of(data.assets, REFERENCES), _objects_of(data.results, IN_FLIGHT)
+    _acknowledge(ingest.role, {**_TRACING, **dict([index, read, passing])})
+    _acknowledge(upkeep.role, {**_TRACING, **dict([index])})
+
+
+_TOPIC = {
+    "Serverless::Serverless-SNSRedrivePolicy": (
+        "Mail that is not taken is tried for days by SNS itself, and the alarm stays on the "
+        "dashboard until it has ended."
+    ),
+}
+
+
+def acknowledge_operations_exceptions(operations: Operations) -> None:
+    """Tell cdk-nag which findings on alarms are meant."""
+    _acknowledge(operations.topic, _TOPIC)
 
 
 def _executions_of(jobs: Jobs, map_label: str) -> tuple[str, str]:

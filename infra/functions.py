@@ -54,7 +54,10 @@ def make_role(
 
 def runtime_of(settings: InfraSettings) -> lambda_.Runtime:
     """Return the Lambda runtime that the settings name."""
-    return lambda_.Runtime(f"python{settings.python}", lambda_.RuntimeFamily.PYTHON)
+    # From 3.12 on, which the settings ask for, all of them can.
+    return lambda_.Runtime(
+        f"python{settings.python}", lambda_.RuntimeFamily.PYTHON, supports_snap_start=True
+    )
 
 
 def make_code(settings: InfraSettings, wanted: Sequence[str]) -> lambda_.Code:

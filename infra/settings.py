@@ -6,6 +6,11 @@ from typing import Any, Protocol
 
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 
+_ORIGIN = re.compile(r"\*|https?://[a-z0-9.-]+(:\d{1,5})?")
+_DOMAIN = re.compile(r"([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,}")
+_CERTIFICATE = re.compile(r"arn:aws[a-z-]*:acm:[a-z0-9-]+:\d{12}:certificate/[A-Za-z0-9-]+")
+_EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
+
 
 class ContextError(Exception):
     """A context value is wrong; the message names it and says what is wanted."""
@@ -35,6 +40,8 @@ class InfraSettings:
     media_concurrency: int = 0
     # How many chunks of one bulk job are worked on at once, each by a call of the job function.
     job_concurrency: int = 20
+    # How many batches of ten uploaded files are taken in at once.
+    ingest_concurrency: int = 5
     # Buckets of the owner's, comma-separated, that namespaces may register: the API may read them.
     read_buckets: str = ""
     log_days: int = 30
@@ -45,6 +52,26 @@ class InfraSettings:
     # Requests per second that the API lets through, and its burst.
     rate: int = 50
     burst: int = 100
+    # The API's versions are published with a snapshot of their started process: a cold start loads
+    # that instead of starting Python. AWS bills it by memory and time.
+    snap_start: bool = True
+    # The gateway: `http`, or `rest`, which costs more and takes a firewall. A change of it is a
+    # change of address.
+    api: str = "http"
+    # Web pages that may call the API, comma-separated: `https://app.example.com`, or `*`.
+    cors_origins: str = ""
+    # A name of one's own, and its certificate (ACM, in the stack's region).
+    domain: str = ""
+    certificate_arn: str = ""
+    # The Route 53 zone that gets the name's records, if any: its id and its name.
+    hosted_zone_id: str = ""
+    hosted_zone_name: str = ""
+    # A web firewall with AWS's common rules and a limit per address. Needs `api: rest`.
+    waf: bool = False
+    # Requests that one address may send in five minutes, past which the firewall refuses them.
+    waf_rate: int = 2000
+    # Who is told of alarms; AWS asks the address to confirm.
+    alarm_email: str = ""
     # The Python whose wheels are bundled, if not the runtime's: an emulator runs its own.
     wheels: str = ""
     # False leaves third-party libraries out of the zip: synthesizes in seconds, cannot run.
@@ -68,6 +95,11 @@ class InfraSettings:
         """The names in `read_buckets`."""
         return tuple(name.strip() for name in self.read_buckets.split(",") if name.strip())
 
+    @property
+    def origins(self) -> tuple[str, ...]:
+        """The origins in `cors_origins`."""
+        return tuple(name.strip() for name in self.cors_origins.split(",") if name.strip())
+
     def _check(self) -> None:
         """Refuse what CloudFormation would refuse half way through a deploy."""
         wanted = {
@@ -83,6 +115,7 @@ class InfraSettings:
             "media_memory_mb": (128 <= self.media_memory_mb <= 10_240, "128 to 10240"),
             "media_concurrency": (0 <= self.media_concurrency <= 100_000, "0 to 100000"),
             "job_concurrency": (1 <= self.job_concurrency <= 10_000, "1 to 10000"),
+            "ingest_concurrency": (2 <= self.ingest_concurrency <= 1_000, "2 to 1000"),
             "read_buckets": (
                 all(_BUCKET.fullmatch(name) for name in self.bucket_names),
                 "names of buckets, with commas between them",
@@ -93,12 +126,53 @@ class InfraSettings:
             ),
             "log_days": (self.log_days in LOG_RETENTION, f"one of {list(LOG_RETENTION)}"),
             "results_days": (1 <= self.results_days <= 365, "1 to 365"),
+            **self._gateway_rules(),
             "rate": (1 <= self.rate <= 10_000, "1 to 10000"),
             "burst": (1 <= self.burst <= 5_000, "1 to 5000"),
         }
         for name, (holds, want) in wanted.items():
             if not holds:
                 raise ContextError(f"context {name}={getattr(self, name)!r}: want {want}")
+
+    def _gateway_rules(self) -> dict[str, tuple[bool, str]]:
+        return {
+            "api": (self.api in ("http", "rest"), "http or rest"),
+            "cors_origins": (
+                all(_ORIGIN.fullmatch(origin) for origin in self.origins),
+                "origins such as https://app.example.com, with commas between them, or *",
+            ),
+            "domain": (
+                not self.domain or _DOMAIN.fullmatch(self.domain) is not None,
+                "a name such as api.example.com, in lowercase",
+            ),
+            "certificate_arn": (
+                bool(self.certificate_arn) == bool(self.domain)
+                and (not self.domain or _CERTIFICATE.fullmatch(self.certificate_arn) is not None),
+                "the ARN of an ACM certificate, with `domain` and only with it",
+            ),
+            "hosted_zone_id": (
+                not self.hosted_zone_id
+                or (
+                    bool(self.domain)
+                    and re.fullmatch(r"Z[A-Z0-9]+", self.hosted_zone_id) is not None
+                ),
+                "a zone's id, with `domain`",
+            ),
+            "hosted_zone_name": (
+                bool(self.hosted_zone_name) == bool(self.hosted_zone_id)
+                and f".{self.domain}".endswith(f".{self.hosted_zone_name}"),
+                "the name of that zone, which `domain` lies in",
+            ),
+            "waf": (
+                not self.waf or self.api == "rest",
+                "api=rest with it: AWS attaches no firewall to HTTP APIs",
+            ),
+            "waf_rate": (10 <= self.waf_rate <= 2_000_000_000, "10 to 2000000000"),
+            "alarm_email": (
+                not self.alarm_email or _EMAIL.fullmatch(self.alarm_email) is not None,
+                "an e-mail address",
+            ),
+        }
 
 
 # Days of retention -> their names in CDK's `RetentionDays`. Only the names: importing CDK starts

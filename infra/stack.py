@@ -1,14 +1,22 @@
 """The stack: which constructs there are, and what a user needs to know of them afterwards."""
 
-from aws_cdk import CfnOutput, Stack, Tags
+from aws_cdk import CfnOutput, Duration, Stack, Tags
 from constructs import Construct
 
 from infra.api import Api
 from infra.data import Data
-from infra.exceptions import acknowledge_exceptions, acknowledge_job_exceptions
+from infra.exceptions import (
+    acknowledge_exceptions,
+    acknowledge_ingest_exceptions,
+    acknowledge_job_exceptions,
+    acknowledge_operations_exceptions,
+)
+from infra.ingest import ATTEMPTS, HIDDEN_S, Ingest
 from infra.jobs import Jobs
 from infra.media import Media
+from infra.operations import Operations, WatchedFunction, WatchedQueue
 from infra.settings import InfraSettings
+from infra.upkeep import Upkeep
 
 
 class TrawlStack(Stack):
@@ -23,11 +31,47 @@ class TrawlStack(Stack):
         self.api = Api(self, "Api", settings=settings, data=self.data, media=self.media.function)
         self.jobs = Jobs(self, "Jobs", settings=settings, data=self.data, media=self.media.function)
         self.jobs.let_start(self.api.function, self.api.role)
+        self.ingest = Ingest(
+            self, "Ingest", settings=settings, data=self.data, media=self.media.function
+        )
+        self.upkeep = Upkeep(
+            self, "Upkeep", settings=settings, data=self.data, media=self.media.function
+        )
+        self.operations = self._make_operations(settings)
         Tags.of(self).add("app", "trawl")
         Tags.of(self).add("stage", settings.stage)
         self._make_outputs()
         acknowledge_exceptions(self.data, self.api, self.media)
         acknowledge_job_exceptions(self.data, self.api, self.jobs)
+        acknowledge_ingest_exceptions(self.data, self.ingest, self.upkeep)
+        acknowledge_operations_exceptions(self.operations)
+
+    def _make_operations(self, settings: InfraSettings) -> Operations:
+        functions = (
+            # What a handler answers, errors too, is no failure of its function.
+            WatchedFunction("Api", self.api.function),
+            # Some files are made to kill what reads them: each is answered with its own error.
+            WatchedFunction("Media", self.media.function, failures=20),
+            # Both are tried again; what is given up has alarms of its own.
+            WatchedFunction("Job", self.jobs.function, failures=5),
+            WatchedFunction("Ingest", self.ingest.function, failures=5),
+            WatchedFunction("Upkeep", self.upkeep.function),
+        )
+        uploads = WatchedQueue(
+            "Ingest",
+            self.ingest.queue,
+            self.ingest.dead_letters,
+            oldest=Duration.seconds(ATTEMPTS * HIDDEN_S),
+        )
+        return Operations(
+            self,
+            "Operations",
+            settings=settings,
+            gateway=self.api.gateway,
+            functions=functions,
+            queues=(uploads,),
+            machines=(self.jobs.machine,),
+        )
 
     def _make_outputs(self) -> None:
         outputs = {
@@ -38,6 +82,9 @@ class TrawlStack(Stack):
             "ResultsBucketName": self.data.results.bucket_name,
             "MediaFunctionName": self.media.function.function_name,
             "JobStateMachineArn": self.jobs.machine.state_machine_arn,
+            "IngestQueueUrl": self.ingest.queue.queue_url,
+            "IngestDeadLettersUrl": self.ingest.dead_letters.queue_url,
+            "AlarmTopicArn": self.operations.topic.topic_arn,
         }
         for name, value in outputs.items():
             CfnOutput(self, name, value=value)

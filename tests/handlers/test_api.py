@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -176,6 +177,46 @@ def test_each_request_sends_its_metrics_once(key: str, capsys: pytest.CaptureFix
     assert second["ClientErrors"] == [1]
     for line in (first, second):
         assert line["_aws"]["CloudWatchMetrics"][0]["Dimensions"] == [["operation", "service"]]
+
+
+@pytest.fixture
+def pages(key: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """An origin whose pages may call the API behind a REST gateway."""
+    settings = replace(api._settings(), cors_origins=("https://a.example", "https://b.example"))
+    monkeypatch.setattr(api, "_settings", lambda: settings)
+    api._resolver.cache_clear()
+    yield "https://b.example"
+    api._resolver.cache_clear()
+
+
+def test_a_page_that_may_call_reads_answers_and_errors(key: str, pages: str) -> None:
+    for path, expected in (("/v1/health", 200), ("/v1/nothing", 404), ("/v1/namespaces", 401)):
+        event = make_event("v1", "GET", path)
+        event["multiValueHeaders"]["Origin"] = [pages]
+        status, _, headers = call(event)
+        assert (status, headers["Access-Control-Allow-Origin"]) == (expected, pages)
+
+
+def test_a_preflight_is_answered_to_those_who_may_call(key: str, pages: str) -> None:
+    event = make_event("v1", "OPTIONS", "/v1/retrievers")
+    for origin, allowed in ((pages, [pages]), ("https://evil.example", [])):
+        event["multiValueHeaders"]["Origin"] = [origin]
+        event["headers"]["Origin"] = origin
+        answer = api.handler(event, Context())
+        headers = answer["multiValueHeaders"]
+        assert answer["statusCode"] == 204
+        assert headers.get("Access-Control-Allow-Origin", []) == allowed
+        assert "POST" in headers["Access-Control-Allow-Methods"][0]
+        if allowed:
+            assert "Authorization" in headers["Access-Control-Allow-Headers"][0]
+            assert "X-Namespace" in headers["Access-Control-Allow-Headers"][0]
+
+
+@pytest.mark.parametrize("version", ["v1", "v2"])
+def test_no_page_may_call_unless_it_is_named(version: str, key: str) -> None:
+    event = make_event(version, "GET", "/v1/health")
+    event["headers"]["Origin"] = "https://a.example"
+    assert not [name for name in call(event)[2] if name.lower().startswith("access-control")]
 
 
 def send_stream(event: Any) -> list[Any]:

@@ -58,8 +58,59 @@ def test_buckets_are_read_by_name() -> None:
         ("read_buckets", "good-bucket, Bad_Bucket"),
         ("read_buckets", "*"),
         ("wheels", "2.7"),
+        ("snap_start", "perhaps"),
+        ("api", "soap"),
+        ("cors_origins", "a.example"),
+        ("cors_origins", "https://a.example/page"),
+        ("cors_origins", "https://*.example"),
+        ("certificate_arn", "arn:aws:acm:eu-west-1:123456789012:certificate/0a1b"),
+        ("waf", "true"),  # an HTTP API takes none
+        ("waf_rate", "1"),
+        ("alarm_email", "nobody"),
     ],
 )
 def test_a_bad_value_is_named(name: str, value: str) -> None:
     with pytest.raises(ContextError, match=f"context {name}="):
         InfraSettings.from_context(Context(**{name: value}))
+
+
+CERTIFICATE = "arn:aws:acm:eu-west-1:123456789012:certificate/0a1b"
+
+
+def test_a_domain_with_its_certificate_and_zone_is_read() -> None:
+    context = Context(
+        domain="api.example.com",
+        certificate_arn=CERTIFICATE,
+        hosted_zone_id="Z123",
+        hosted_zone_name="example.com",
+    )
+    assert InfraSettings.from_context(context).domain == "api.example.com"
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("certificate_arn", {"domain": "api.example.com"}),
+        ("domain", {"domain": "API.example.com/v1", "certificate_arn": CERTIFICATE}),
+        ("hosted_zone_id", {"hosted_zone_id": "Z123", "hosted_zone_name": "example.com"}),
+        ("hosted_zone_name", {"hosted_zone_id": "Z123"}),
+        ("hosted_zone_name", {"hosted_zone_id": "Z123", "hosted_zone_name": "ample.com"}),
+    ],
+)
+def test_a_domain_that_does_not_fit_together_is_named(name: str, values: dict[str, str]) -> None:
+    whole = {"domain": "api.example.com", "certificate_arn": CERTIFICATE}
+    given = values if name in ("certificate_arn", "hosted_zone_id") else whole | values
+    with pytest.raises(ContextError, match=f"context {name}="):
+        InfraSettings.from_context(Context(**given))
+
+
+def test_a_firewall_goes_before_a_rest_api() -> None:
+    assert InfraSettings.from_context(Context(api="rest", waf="true")).waf
+
+
+def test_origins_are_read_by_name() -> None:
+    context = Context(cors_origins="https://a.example, http://localhost:3000")
+    assert InfraSettings.from_context(context).origins == (
+        "https://a.example",
+        "http://localhost:3000",
+    )
