@@ -8,10 +8,12 @@ import time
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
+from aws_lambda_powertools import single_metric
 from aws_lambda_powertools.metrics import MetricUnit
 
 from core.deadline import Deadline
-from core.errors import TrawlError
+from core.errors import NotFoundError, TrawlError
+from core.jobs.progress import add_up
 from core.ports.jobs import JobRun, JobSteps
 from core.settings import Settings
 from handlers.observation import logger, metrics
@@ -21,9 +23,8 @@ if TYPE_CHECKING:
 
 Event = dict[str, Any]
 
-# A chunk's call ends this much before Lambda ends the process: the items in flight are answered,
-# and what is done is written.
-RESERVE_S: Final = 30.0
+# The answer must leave before Lambda ends the process. The work itself keeps time back for saving.
+RESERVE_S: Final = 5.0
 # How Step Functions and Lambda report a process that was ended by time, by memory or by a crash.
 _KILLED: Final = re.compile(
     r"States\.Timeout|Runtime\.(ExitError|OutOfMemory)|Sandbox\.Timedout|[Tt]imed out"
@@ -54,12 +55,9 @@ def _runner() -> asyncio.Runner:
 
 
 def _steps() -> JobSteps:
-    app: Any = _app()
-    steps: JobSteps = app.jobs.work
-    return steps
+    return _app().jobs.work
 
 
-@metrics.log_metrics
 def handler(event: Event, context: Any) -> Event:
     """Do `{step, namespace_id, job_id, run, chunk?, failure?}` and answer what comes next.
 
@@ -102,6 +100,7 @@ def _do(event: Event, run: JobRun, context: Any) -> tuple[Event, str]:
         return {}, "given_up"
     if step == "finish":
         steps.finish(run)
+        _count_items(run)
         return {}, "done"
     raise JobRefusedError(f"no such step: {step}")
 
@@ -133,7 +132,7 @@ def describe_failure(failure: Event) -> str:
     try:
         told = json.loads(cause)
     except ValueError:
-        told = {}
+        told = {"errorMessage": cause}
     message = str(told.get("errorMessage", "")) if isinstance(told, dict) else ""
     if kind in (JobRefusedError.__name__, JobPausedError.__name__):
         return message[:_MESSAGE_CHARS]
@@ -159,10 +158,26 @@ def _shown(error: TrawlError) -> str:
     return f"{error.code}: {error.message}"[:_MESSAGE_CHARS]
 
 
+def _count_items(run: JobRun) -> None:
+    """Send how the items of an ended job went; those of a continued job are sent again."""
+    store = _app().jobs.store
+    try:
+        totals = add_up(store.chunks(store.find(run.namespace_id, run.job_id)))
+    except NotFoundError:  # it went with its namespace
+        return
+    for outcome, count in (("succeeded", totals.succeeded), ("failed", totals.failed)):
+        _send_count("JobItems", outcome, count)
+
+
+def _send_count(name: str, outcome: str, count: int) -> None:
+    with single_metric(name, MetricUnit.Count, count, namespace="Trawl") as metric:
+        metric.add_dimension("service", str(metrics.service))
+        metric.add_dimension("outcome", outcome)
+
+
 def _observe(event: Event, outcome: str, started: float) -> None:
     """Say what happened, never what was asked: manifests and results are the user's."""
     if event["step"] in ("chunk", "give_up"):
-        metrics.add_dimension("outcome", outcome)
-        metrics.add_metric("JobChunks", MetricUnit.Count, 1)
+        _send_count("JobChunks", outcome, 1)
     milliseconds = round((time.perf_counter() - started) * 1000, 3)
     logger.info("job step", extra={"outcome": outcome, "duration_ms": milliseconds})
