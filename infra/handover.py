@@ -15,7 +15,16 @@ from pathlib import Path
 
 from core.settings import variables
 
-_OUTPUTS = ("ApiUrl", "TableName", "AssetsBucketName", "IndexBucketName", "ResultsBucketName")
+# Setting -> the output that gives it.
+_SETTINGS = {
+    "table": "TableName",
+    "assets_bucket": "AssetsBucketName",
+    "index_bucket": "IndexBucketName",
+    "results_bucket": "ResultsBucketName",
+    "ingest_queue": "IngestQueueUrl",
+    "ingest_dead_letters": "IngestDeadLettersUrl",
+}
+_OUTPUTS = ("ApiUrl", *_SETTINGS.values())
 _TRAWL = str(Path(sys.executable).with_name("trawl"))
 
 
@@ -34,12 +43,7 @@ def read_outputs(path: Path) -> dict[str, str]:
 
 def exports_of(outputs: Mapping[str, str]) -> dict[str, str]:
     """Return the environment in which `trawl` works on the deployment itself."""
-    return variables(
-        table=outputs["TableName"],
-        assets_bucket=outputs["AssetsBucketName"],
-        index_bucket=outputs["IndexBucketName"],
-        results_bucket=outputs["ResultsBucketName"],
-    )
+    return variables(**{setting: outputs[name] for setting, name in _SETTINGS.items()})
 
 
 def hand_over(outputs: Mapping[str, str]) -> None:

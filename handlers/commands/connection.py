@@ -7,13 +7,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 from click.core import ParameterSource
 
 from handlers.client import AppTransport, Client, HttpTransport, Transport
 from handlers.client_errors import ApiError, ClientError
+
+if TYPE_CHECKING:
+    from core.app import App
 
 DEFAULT_DATA: Final = Path(".trawl")
 # The namespace of a laptop's data folder; a server is asked for the key's own instead.
@@ -59,12 +62,25 @@ class Connection:
         finally:
             client.close()
 
+    @contextmanager
+    def open_app(self) -> "Iterator[App]":
+        """Yield the service itself, for what no server offers; `--api` is a `UsageError`."""
+        if self.api is not None:
+            raise click.UsageError(
+                "this works on a data folder or on a deployment's own table, not by --api"
+            )
+        app = _build_app(self.data)
+        try:
+            yield app
+        finally:
+            app.close()
+
 
 def _is_without_namespace(error: ApiError) -> bool:
     return error.status == 404 and error.details.get("resource") == "namespace"
 
 
-def _build_app(data: Path | None) -> Any:
+def _build_app(data: Path | None) -> "App":
     from core.app import build_app
     from core.settings import Settings, variable_of
 

@@ -17,6 +17,8 @@ OUTPUTS = {
     "IndexBucketName": "index",
     "ResultsBucketName": "results",
     "MediaFunctionName": "media",
+    "IngestQueueUrl": "https://sqs.example/1/ingest",
+    "IngestDeadLettersUrl": "https://sqs.example/1/dead",
 }
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from core.errors import CorruptBlobError
 from core.filtering.paths import MISSING
 from core.storage.manifest import SegmentEntry
 from core.storage.merging import MergePolicy
@@ -157,3 +158,40 @@ def test_merged_codes_are_those_of_the_merged_originals() -> None:
     assert whole.codes is not None
     for name in ("values", "scales", "residuals", "norms"):
         assert np.array_equal(getattr(merged.codes, name), getattr(whole.codes, name))
+
+
+def test_merging_what_is_due_follows_the_policy_and_stops() -> None:
+    world = World()
+    world.store.create("ns", "col", None)
+    for n in range(6):
+        world.store.upsert("ns", "col", [doc(f"d{n}", [n, 1], n=n)])
+    assert not world.store.merge_due("ns", "col")  # this store has no policy
+    world.policy = EAGER
+    assert world.reopen().merge_due("ns", "col")
+    segments = world.store.describe("ns", "col").segments
+    assert EAGER.choose(segments) == ()
+    assert len(segments) < 6
+    assert not world.reopen().merge_due("ns", "col")
+    assert read_all(world.reopen()) == {f"d{n}": {"n": n} for n in range(6)}
+
+
+def test_what_cannot_be_merged_is_raised_to_whoever_asked_for_it() -> None:
+    world = World()
+    world.store.create("ns", "col", None)
+    for n in range(6):
+        world.store.upsert("ns", "col", [doc(f"d{n}", n=n)])
+    key = next(iter(world.blobs.stored))
+    world.blobs.stored[key] = b"rubbish" + world.blobs.stored[key][7:]
+    world.policy = EAGER
+    with pytest.raises(CorruptBlobError):
+        world.reopen().merge_due("ns", "col")
+
+
+def test_places_are_those_of_every_stored_segment() -> None:
+    world = World()
+    for place in (("ns", "col"), ("other", "col"), ("ns", "empty")):
+        world.store.create(*place, None)
+    world.store.upsert("ns", "col", [doc("a")])
+    world.store.upsert("other", "col", [doc("a")])
+    world.blobs.stored["ns/plans/p/1/x.json"] = b"{}"
+    assert world.store.places() == {("ns", "col"), ("other", "col")}
