@@ -18,7 +18,10 @@ _COMMANDS: Final = {
     "load": "handlers.commands.load:load",
     "retrievers": "handlers.commands.retrievers:retrievers",
     "batch": "handlers.commands.batch:batch",
+    "scan": "handlers.commands.scan:scan",
     "explain": "handlers.commands.explain:explain",
+    "ingest": "handlers.commands.ingest:ingest",
+    "upkeep": "handlers.commands.upkeep:upkeep",
     "demo": "handlers.commands.demo:demo",
 }
 
