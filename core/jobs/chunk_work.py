@@ -131,9 +131,10 @@ class ChunkWorker:
         done, late, began = 0, False, time.monotonic()
         buffer = PartBuffer(self.job.run)
         while done < todo.count and not late:
-            tasks, size = todo.tasks(done, self._size), buffer.size
-            # The first line of a call ends somehow, or a chunk might be called for ever.
+            # The first line of a call is settled whatever happens, or a chunk might be called for
+            # ever; so it goes alone, and no other line can take its time.
             settle = done == 0 and not self._has_saved
+            tasks, size = todo.tasks(done, 1 if settle else self._size), buffer.size
             outcomes = await self.answerer.answer(tasks, deadline=stop, settle=settle)
             for outcome in outcomes:
                 buffer.add(outcome)

@@ -14,7 +14,7 @@ from core.models.jobs import (
     MAX_MANIFEST_LINES,
     JobItem,
 )
-from core.ports.blobs import Blobs
+from core.ports.blobs import BlobInfo, Blobs
 from core.types import JsonObject
 
 # Chunks are sized by bytes, so that one reading is enough: there are about this many at most.
@@ -68,15 +68,17 @@ def read_lines(blobs: Blobs, key: str) -> Iterator[bytes]:
     """Yield the lines of a manifest, without their ends and without blank lines at the end.
 
     A line past `MAX_LINE_BYTES` comes cut, but still past it: `parse_line` says so. Raises
-    `InvalidRequestError` for a manifest that is too large.
+    `InvalidRequestError` for a manifest that is too large, `ConflictError` for one that changes
+    while it is read.
     """
-    size = blobs.head(key).size
+    info = blobs.head(key)
+    size = info.size
     if size > MAX_MANIFEST_BYTES:
         raise InvalidRequestError(
             f"the manifest has {size} bytes, at most {MAX_MANIFEST_BYTES} are taken"
         )
     blank = 0
-    for count, line in enumerate(_split(blobs, key, size), start=1):
+    for count, line in enumerate(_split(blobs, info), start=1):
         if not line.strip():
             blank += 1
             continue
@@ -87,12 +89,11 @@ def read_lines(blobs: Blobs, key: str) -> Iterator[bytes]:
         yield line
 
 
-def _split(blobs: Blobs, key: str, size: int) -> Iterator[bytes]:
+def _split(blobs: Blobs, info: BlobInfo) -> Iterator[bytes]:
     rest, start = b"", 0
-    while start < size:
-        data = blobs.get(key, start=start, length=_READ_BYTES)
-        if not data:
-            return  # it became shorter since its size was asked for
+    while start < info.size:
+        etag = info.etag or None
+        data = blobs.get(info.key, start=start, length=_READ_BYTES, if_match=etag)
         if start == 0:
             start, data = len(data), data.removeprefix(_BOM)
         else:
