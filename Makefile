@@ -126,12 +126,13 @@ format: env ## Format the sources, and fix what the linter can
 
 # --- measuring it ----------------------------------------------------------------------------
 
-.PHONY: bench-search bench-batch bench-overhead bench-cold_start
+.PHONY: bench-search bench-batch bench-scan bench-overhead bench-cold_start
 bench-search: ## Measure exact search against faiss
 bench-batch: ## Measure one batch against single calls over HTTP
+bench-scan: ## Measure one scan of 20 files x 3 retrievers against 60 single calls over HTTP
 bench-overhead: ## Measure the handler against a bare resolver
 bench-cold_start: ## Measure a fresh process against importing boto3
-bench-search bench-batch bench-overhead bench-cold_start: bench-%: $(VENV)/.for-bench
+bench-search bench-batch bench-scan bench-overhead bench-cold_start: bench-%: $(VENV)/.for-bench
 	@$(BIN)/python -m benchmarks.$*
 
 # --- deploying it ----------------------------------------------------------------------------

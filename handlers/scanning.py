@@ -82,7 +82,7 @@ class Scanner:
         service could not read. Raises `ClientError` if a call fails as a whole.
         """
         results: list[JsonObject] = []
-        for group in _groups(references):
+        for group in group_references(references):
             results += self._scan_group(group)
             advance(len(group))
         return results
@@ -120,7 +120,8 @@ class Scanner:
         return results
 
 
-def _groups(references: Sequence[Reference]) -> Iterator[list[Reference]]:
+def group_references(references: Sequence[Reference]) -> Iterator[list[Reference]]:
+    """Yield the references in groups that fit one call, in their order."""
     group: list[Reference] = []
     total = 0
     for reference in references:
