@@ -89,7 +89,8 @@ def _resolver(version: str) -> ApiGatewayResolver:
         event: Event = resolver.current_event.raw_event
         if cors is not None and event["httpMethod"] == "OPTIONS":
             metrics.add_metric("Preflights", MetricUnit.Count, 1)
-            return Response(204, headers={"Access-Control-Allow-Methods": ",".join(_METHODS)})
+            methods = ",".join(_METHODS)
+            return Response(204, body="", headers={"Access-Control-Allow-Methods": methods})
         return _to_powertools(_answer(event, resolver.lambda_context))
 
     return resolver
