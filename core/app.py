@@ -211,7 +211,14 @@ def prime(settings: Settings) -> None:
     if settings.data_dir is None:
         from core.adapters.aws_clients import prime_clients
 
-        prime_clients(("dynamodb", "s3", *(("lambda",) if settings.media_function else ())))
+        wanted = {
+            "dynamodb": settings.table,
+            "s3": settings.index_bucket,
+            "lambda": settings.media_function,
+            "s3vectors": settings.vector_bucket,
+            "stepfunctions": settings.job_state_machine,
+        }
+        prime_clients(service for service, name in wanted.items() if name is not None)
 
 
 def settings_from(environment: Mapping[str, str] = os.environ) -> Settings:
