@@ -25,7 +25,7 @@ def fill(folder: Path, vectors: Any) -> str:
         store, collection_id = app.store, namespace.default_collection_id
         for start in range(0, len(vectors), _CHUNK):
             part = vectors[start : start + _CHUNK]
-            documents = [_document(start + i, vector) for i, vector in enumerate(part)]
+            documents = [make_document(start + i, vector) for i, vector in enumerate(part)]
             store.upsert(namespace.namespace_id, collection_id, documents)
         store.merge(namespace.namespace_id, collection_id)
         _make_retriever(app, namespace)
@@ -43,7 +43,8 @@ def opened(folder: Path) -> Iterator[App]:
         app.close()
 
 
-def _document(number: int, vector: Any) -> StoredDocument:
+def make_document(number: int, vector: Any) -> StoredDocument:
+    """Return a document with the vector and a small payload."""
     fields = {
         "title": f"Reference picture {number}",
         "owner": f"owner-{number % 97}",
