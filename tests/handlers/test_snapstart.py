@@ -141,8 +141,13 @@ def part(number):
     keys = [client._request_signer._credentials.access_key for client in clients]
     return {"keys": keys, "connected": len(sockets())}
 """
-    kinds = ("TABLE", "MEDIA_FUNCTION", "JOB_STATE_MACHINE", "VECTOR_BUCKET")
-    names = {f"TRAWL_{kind}": "some-name" for kind in kinds} | {"AWS_DEFAULT_REGION": "eu-west-1"}
+    names = {
+        "TRAWL_TABLE": "a-table",
+        "TRAWL_MEDIA_FUNCTION": "a-function",
+        "TRAWL_VECTOR_BUCKET": "a-vector-bucket",
+        "TRAWL_JOB_STATE_MACHINE": "arn:aws:states:eu-west-1:123456789012:stateMachine:jobs",
+        "AWS_DEFAULT_REGION": "eu-west-1",
+    }
     buckets = {f"TRAWL_{kind}_BUCKET": kind.lower() for kind in ("ASSETS", "INDEX", "RESULTS")}
     held, copies = snapshot(part, {**names, **buckets, "AWS_ACCESS_KEY_ID": "snapshot"})
     assert held == {"threads": 1, "sockets": [], "app": 0, "loop": 0}
