@@ -19,6 +19,7 @@ _COMMANDS: Final = {
     "retrievers": "handlers.commands.retrievers:retrievers",
     "batch": "handlers.commands.batch:batch",
     "scan": "handlers.commands.scan:scan",
+    "jobs": "handlers.commands.jobs:jobs",
     "explain": "handlers.commands.explain:explain",
     "ingest": "handlers.commands.ingest:ingest",
     "upkeep": "handlers.commands.upkeep:upkeep",

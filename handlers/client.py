@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, Protocol
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 import orjson
 
@@ -20,6 +20,7 @@ from core.types import JsonObject
 from handlers.client_errors import ApiError, ClientError, UnreachableError
 from handlers.http.dispatch import Dispatcher
 from handlers.http.messages import ApiRequest
+from handlers.http.presigned import PREFIX, BlobServer, SigningStores
 from handlers.http.routes import TABLE
 
 if TYPE_CHECKING:
@@ -118,6 +119,19 @@ class Client:
                 return None
             raise
 
+    def read_file(self, url: str) -> bytes:
+        """Return the bytes behind a presigned URL; `UnreachableError` if it does not give them."""
+        parts = urlsplit(url)
+        query = dict(parse_qsl(parts.query, keep_blank_values=True))
+        if isinstance(self._transport, AppTransport) and parts.path.startswith(PREFIX):
+            # A data folder's URLs point at a server that need not run.
+            reply = self._transport.send("GET", parts.path, query, {}, b"")
+        else:
+            reply = _get(url)
+        if reply.status != 200:
+            raise UnreachableError(f"the file could not be read: status {reply.status}")
+        return reply.body
+
     def close(self) -> None:
         """Close the transport."""
         self._transport.close()
@@ -209,6 +223,18 @@ def _reason(error: Exception) -> str:
     return text or type(inner).__name__
 
 
+def _get(url: str) -> Reply:
+    import urllib3
+    from urllib3.exceptions import HTTPError
+
+    timeout = urllib3.Timeout(connect=_CONNECT_S, read=_READ_S)
+    try:
+        response = urllib3.request("GET", url, timeout=timeout)
+    except HTTPError as error:
+        raise UnreachableError(f"the file could not be read: {_reason(error)}") from None
+    return Reply(response.status, {}, response.data)
+
+
 class AppTransport:
     """A service within this process: the API's own dispatch, without a socket.
 
@@ -245,8 +271,12 @@ class AppTransport:
             query={name: [value] for name, value in query.items()},
             body=body,
         )
-        work = asyncio.run_coroutine_threadsafe(self._dispatch(request), self._loop)
-        response = work.result()
+        buckets = self._app.buckets
+        if path.startswith(PREFIX) and isinstance(buckets, SigningStores):
+            response = BlobServer(buckets).answer(request)
+        else:
+            work = asyncio.run_coroutine_threadsafe(self._dispatch(request), self._loop)
+            response = work.result()
         named = {name.lower(): value for name, value in response.headers.items()}
         return Reply(response.status, named, response.body)
 

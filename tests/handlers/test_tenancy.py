@@ -129,7 +129,7 @@ def test_a_revoked_key_ends_at_once_and_stays_listed(server: Server) -> None:
     [shown] = [one for one in listed if one["key_id"] == key["key_id"]]
     assert shown["status"] == "revoked"
     assert "key" not in shown
-    assert key["key"].rpartition("_")[2] not in str(listed)
+    assert key["key"].split("_", 2)[2] not in str(listed)  # a secret may hold underscores
 
 
 def test_a_key_never_makes_one_that_reaches_further(
