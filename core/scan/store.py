@@ -5,8 +5,9 @@ none of them.
 """
 
 import hashlib
+import re
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +27,7 @@ from core.ports.blobs import Blobs
 from core.ports.records import ABSENT, Delete, Put, Record, Records
 from core.types import JsonObject
 
+_SCAN_ID = re.compile(r"scan_[0-9a-f]{24}")
 # A run that says nothing for so long after its deadline has died: its key is free again.
 _GRACE_S = 30.0
 _LONGEST_S = 900.0
@@ -49,10 +51,17 @@ class Claim:
 class ScanStore:
     """Where scans are kept; everything here blocks. `keep_s` is how long."""
 
-    def __init__(self, records: Records, blobs: Blobs, keep_s: float) -> None:
+    def __init__(
+        self,
+        records: Records,
+        blobs: Blobs,
+        keep_s: float,
+        now: Callable[[], float] = time.time,
+    ) -> None:
         self._records = records
         self._blobs = blobs
         self._keep_s = keep_s
+        self._now = now
 
     def claim(self, namespace: Namespace, request: ScanRequest, deadline: Deadline) -> Claim:
         """Return the right to run a request that has a key.
@@ -72,7 +81,7 @@ class ScanStore:
             scan_id = found.value["scan_id"]
             earlier = self._read(namespace, scan_id)
             claim = Claim(scan_id, key, digest, found.version, earlier and earlier["answer"])
-        until = time.time() + min(deadline.remaining(), _LONGEST_S) + _GRACE_S
+        until = self._now() + min(deadline.remaining(), _LONGEST_S) + _GRACE_S
         record = self._put_key(namespace, claim, "running", until)
         return Claim(claim.scan_id, key, digest, record.version, claim.earlier)
 
@@ -102,7 +111,7 @@ class ScanStore:
 
         Raises `NotFoundError`, also for one that is kept no longer.
         """
-        found = self._read(namespace, scan_id)
+        found = self._read(namespace, scan_id) if _SCAN_ID.fullmatch(scan_id) else None
         if found is None:
             raise NotFoundError("scan", scan_id)
         return found["answer"], found["presigned"]
@@ -124,7 +133,7 @@ class ScanStore:
                 "files, retrievers or settings"
             )
             raise IdempotencyError(message, scan_id=found.value["scan_id"])
-        if found.value["state"] == "running" and time.time() < found.value["until"]:
+        if found.value["state"] == "running" and self._now() < found.value["until"]:
             raise _running()
 
     def _put_key(self, namespace: Namespace, claim: Claim, state: str, until: float) -> Record:

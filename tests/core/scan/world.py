@@ -146,9 +146,11 @@ class World:
         """Make a retriever of copies in a collection."""
         make_retriever(self.app, self.namespace, name, collection, **more)
 
-    def references(self, collection: str, names: Sequence[str], vector: str = HASH) -> None:
+    def references(
+        self, collection: str, names: Sequence[str], vector: str = HASH, **fields: Any
+    ) -> None:
         """Store files as references of a collection, which is made if it is not there."""
-        add_references(self.app, self.namespace, collection, names, vector)
+        add_references(self.app, self.namespace, collection, names, vector, **fields)
 
 
 @contextmanager
@@ -175,7 +177,12 @@ def world(folder: Path, **changes: Any) -> Iterator[World]:
 
 
 def add_references(
-    app: App, namespace: Namespace, collection: str, names: Sequence[str], vector: str = HASH
+    app: App,
+    namespace: Namespace,
+    collection: str,
+    names: Sequence[str],
+    vector: str = HASH,
+    **fields: Any,
 ) -> None:
     """Store files as references of a collection, which is made if it is not there."""
     if collection not in [c.collection_name for c in app.collections.all(namespace.namespace_id)]:
@@ -186,7 +193,7 @@ def add_references(
         {
             "document_id": name,
             "vectors": {vector: hashlib.sha256(bytes_of(name)).hexdigest()},
-            "payload": {"filename": f"{name}.jpg", "likeness": 0.5},
+            "payload": {"filename": f"{name}.jpg", **fields},
         }
         for name in names
     ]
