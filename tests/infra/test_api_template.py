@@ -30,7 +30,8 @@ def http_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def rest_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A REST API with all that it can have."""
-    return synthesize(tmp_path_factory.mktemp("rest"), api="rest", waf="true", **ON)
+    folder = tmp_path_factory.mktemp("rest")
+    return synthesize(folder, api="rest", waf="true", alarm_email="who@example.com", **ON)
 
 
 @pytest.fixture(scope="session")
@@ -228,3 +229,23 @@ def test_a_firewall_never_refuses_a_batch_for_its_body(rest: Any) -> None:
 def test_a_firewall_keeps_no_sample_of_a_callers_key(rest: Any) -> None:
     assert '"SampledRequestsEnabled": true' not in json.dumps(rest)
     assert "AWS::WAFv2::LoggingConfiguration" not in json.dumps(rest)
+
+
+# --- alarms ------------------------------------------------------------------------------------
+
+
+def test_alarms_are_sent_to_the_address_that_is_given(rest: Any) -> None:
+    subscription = one(rest["Resources"], "AWS::SNS::Subscription")
+    assert (subscription["Protocol"], subscription["Endpoint"]) == ("email", "who@example.com")
+
+
+def test_alarms_watch_the_gateway_that_is_there(rest: Any) -> None:
+    watched = {
+        alarm["Properties"]["MetricName"]: alarm["Properties"]
+        for alarm in of_type(rest["Resources"], "AWS::CloudWatch::Alarm")
+        if alarm["Properties"]["Namespace"] == "AWS/ApiGateway"
+    }
+    assert set(watched) == {"5XXError", "Latency"}
+    dimensions = {d["Name"]: d["Value"] for d in watched["5XXError"]["Dimensions"]}
+    stage = one(rest["Resources"], "AWS::ApiGateway::Stage")["StageName"]
+    assert dimensions == {"ApiName": "trawl-test", "Stage": stage}
