@@ -85,7 +85,7 @@ class FakeS3Vectors:
         """How many requests of an operation came."""
         return sum(name == operation for name, _ in self.calls)
 
-    def keys(self) -> list[str]:
+    def stored_keys(self) -> list[str]:
         """Every key of every index."""
         return sorted(key for index in self.indexes.values() for key in index.vectors)
 

@@ -118,7 +118,13 @@ def make_documents(size: int, seed: int = 0) -> list[JsonObject]:
     rng = np.random.default_rng(seed)
     vectors = rng.standard_normal((size, DIMENSION), dtype=np.float32)
     vectors[1::7] = vectors[0]
-    odd = ({"brand": None}, {"brand": ["acme", None, 3]}, {"brand": True}, {"price": "30"}, {})
+    odd: tuple[JsonObject, ...] = (
+        {"brand": None},
+        {"brand": ["acme", None, 3]},
+        {"brand": True},
+        {"price": "30"},
+        {},
+    )
     return [
         {
             "document_id": f"d{n:03}",
