@@ -42,7 +42,8 @@ def make(emulator: Emulator, target: str, context: str = "") -> str:
     """Run a target of the Makefile on the emulator and return what it printed."""
     command = [
         *("make", "--no-print-directory", target, f"STAGE={STAGE}", "APPROVAL=never"),
-        f"CDK_CONTEXT=-c wheels={python_version()} {context}",
+        # Every chunk that is worked on at once is a process of this machine.
+        f"CDK_CONTEXT=-c wheels={python_version()} -c job_concurrency=2 {context}",
     ]
     done = subprocess.run(  # noqa: S603 - our own Makefile
         command,

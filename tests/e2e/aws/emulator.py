@@ -76,6 +76,8 @@ def running(folder: Path) -> Iterator[Emulator]:
         # They would listen on every interface.
         "IOT_MTLS_ENABLED": "0",
         "SFTP_ENABLED": "0",
+        # Pauses before retries of state machines, as a share of their length.
+        "SFN_WAIT_SCALE": "0.05",
         # Where it makes its certificate.
         "TMPDIR": str(folder),
         "PYTHONDONTWRITEBYTECODE": "1",
