@@ -80,7 +80,9 @@ class ThreadRunner:
             if lock is None:  # another process has it
                 return name
             execution = self._executions[name] = _Execution(lock)
-            execution.future = self._submit(self._execute(name, run))
+            future = execution.future = self._submit(self._execute(execution, run))
+        # Not within the coroutine: one that is cancelled before its first step never runs.
+        future.add_done_callback(lambda done: self._ended(name, execution, done.cancelled()))
         return name
 
     def state(self, execution: str) -> RunState:
@@ -103,7 +105,8 @@ class ThreadRunner:
         with self._guard:
             self._closed = True
             futures = [one.future for one in self._executions.values() if one.future]
-            loop, thread = self._loop, self._thread
+            loop, self._loop = self._loop, None
+            thread, self._thread = self._thread, None
         for future in futures:
             future.cancel()
         if loop is None or thread is None:
@@ -123,8 +126,13 @@ class ThreadRunner:
             self._thread.start()
         return asyncio.run_coroutine_threadsafe(work, self._loop)
 
-    async def _execute(self, name: str, run: JobRun) -> None:
-        execution = self._executions[name]
+    def _ended(self, name: str, execution: _Execution, cancelled: bool) -> None:
+        if cancelled:
+            execution.state = "stopped"
+        (self._locks / name).unlink(missing_ok=True)
+        os.close(execution.lock)
+
+    async def _execute(self, execution: _Execution, run: JobRun) -> None:
         try:
             planned = await self._insist(run, "plan", lambda: self._steps.plan(run))
             data = await asyncio.to_thread(self._buckets.bucket(planned.bucket).get, planned.key)
@@ -134,15 +142,9 @@ class ThreadRunner:
                     group.create_task(self._chunk(run, chunk, free))
             await self._insist(run, "finish", lambda: self._steps.finish(run))
             execution.state = "succeeded"
-        except asyncio.CancelledError:
-            execution.state = "stopped"
-            raise
         except Exception:
             _log.exception("job %s run %d ended", run.job_id, run.run)
             execution.state = "failed"
-        finally:
-            (self._locks / name).unlink(missing_ok=True)
-            os.close(execution.lock)
 
     async def _chunk(self, run: JobRun, chunk: JsonObject, free: asyncio.Semaphore) -> None:
         async with free:
