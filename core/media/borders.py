@@ -7,9 +7,10 @@ from numpy.typing import NDArray
 
 from core.arrays import UInt8
 
-# Noise of encoding within a border, and a border's change over time, in levels of 255.
-_NOISE = 24
-_DRIFT = 12
+# The standard deviation of encoding's noise within a border, which is worst beside the picture,
+# and how much a border may change over time, in levels of 255.
+_NOISE = 8.0
+_DRIFT = 12.0
 # A border is at most this share of a side; more is a dark scene, or a title on a plain ground.
 _MOST = 0.4
 
@@ -58,13 +59,12 @@ class _Lines:
     """What is known of each row (or column) over all frames."""
 
     def __init__(self, count: int) -> None:
-        self._spread = np.zeros(count, np.int16)
+        self._spread = np.zeros(count)
         self._low = np.full(count, 255.0)
         self._high = np.zeros(count)
 
     def add(self, luma: UInt8) -> None:
-        spread = luma.max(axis=1).astype(np.int16) - luma.min(axis=1)
-        np.maximum(self._spread, spread, out=self._spread)
+        np.maximum(self._spread, luma.std(axis=1), out=self._spread)
         level = luma.mean(axis=1)
         np.minimum(self._low, level, out=self._low)
         np.maximum(self._high, level, out=self._high)

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn
 
 from core.errors import MediaError, MissingExtraError
 from core.media.file_types import RECORDINGS, check_declared, sniff_type
@@ -30,6 +30,7 @@ _LOST_MS: Final = 500
 _PACKET_MS: Final = 100  # of a packet that does not say how long it is
 # A header that promises more than is there by this much stands over a truncated file.
 _MISSING_SHARE, _MISSING_MS = 0.05, 1000
+_NO_SIZE: Final = 0x7FFFFF00
 # Without an index their length is a guess from the bit rate.
 _GUESSED_LENGTH: Final = frozenset({"mp3", "aac", "mpegts", "mpeg"})
 
@@ -196,7 +197,9 @@ def open_recording(
 
     try:
         with _open(data, RECORDINGS[mime]) as container:
-            yield Recording(container, mime, work_seconds=work_seconds)
+            recording = Recording(container, mime, work_seconds=work_seconds)
+            _check_size(recording, data)
+            yield recording
     except FFmpegError as error:
         raise MediaError(
             f"the {mime} file cannot be decoded ({type(error).__name__}: {error})"[:300]
@@ -221,6 +224,22 @@ def _open(data: bytes, demuxer: str) -> "InputContainer":
             "max_probe_packets": "500",
         },
     )
+
+
+def _check_size(recording: Recording, data: bytes) -> None:
+    """Note a RIFF or AIFF file that ends before its header says; FFmpeg takes that for granted."""
+    order: Literal["little", "big"] = "little" if data.startswith(b"RIFF") else "big"
+    if data[:4] not in (b"RIFF", b"FORM"):
+        return
+    promised = int.from_bytes(data[4:8], order) + 8
+    # Written to a pipe, a file does not know its size and says so.
+    if len(data) < promised < _NO_SIZE:
+        recording.warn(
+            MediaWarning(
+                "damaged",
+                f"the file is cut short: {promised} bytes long by its header, it has {len(data)}",
+            )
+        )
 
 
 def _long_name(demuxer: str) -> str:

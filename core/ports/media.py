@@ -52,12 +52,14 @@ class VoteRule:
 
     `min_score` is the least similarity that votes; offsets within `tolerance_ms` are the same.
     `spans` says that a chunk stands for all of its place, not for a window that starts there.
-    `min_votes` aligned chunks are no accident. `chunks` is how many a query has, unless it says.
+    Agreement is no accident from `min_ms` of the query on, or half of it if that is less, and
+    from `min_votes` chunks on. `chunks` is how many chunks a query has, unless it says.
     """
 
     min_score: float
     tolerance_ms: int
     spans: bool
+    min_ms: int
     min_votes: int
     chunks: int
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from core.errors import TrawlError
 from core.filtering.conditions import Filter, conjoin, parse_filter
-from core.hits import Evidence, Hit, QueryChunk, SearchRequest
+from core.hits import Evidence, Hit, QueryChunk, SearchAnswer, SearchRequest
 from core.models.queries import SearchEntry
 from core.ports.media import VoteRule
 from core.rows.fusion import DocumentKey, Method, fuse
@@ -23,7 +23,7 @@ from core.stages._query_vectors import (
     read_vector,
 )
 from core.stages._search_params import FeatureSearchParams
-from core.stages._votes import count_votes, reference_of
+from core.stages._votes import count_votes, reference_of, voted_evidence, votes_needed
 from core.types import JsonObject
 
 DEFAULT_CHUNKS = 20
@@ -104,10 +104,10 @@ async def search_leg(
         return Leg(entry, [], {})
     request = _request(params, n, question, within, ctx)
     answer = await ctx.search(request)
-    add_evidence(ctx, answer.evidence)
     if rule is not None and any(chunk.start_ms is not None for chunk in question.chunks):
-        leg = await _voted_leg(entry, rule, question.chunks, answer.hits, ctx)
+        leg = await _voted_leg(entry, rule, question.chunks, answer, ctx)
     else:
+        add_evidence(ctx, answer.evidence)
         leg = leg_of(params, entry, question.chunks, answer.hits)
     own = params.preparation_of(entry)
     dedup_field = own.dedup_field if own and question.chunks else None
@@ -152,27 +152,48 @@ async def _voted_leg(
     entry: SearchEntry,
     rule: VoteRule,
     chunks: Sequence[QueryChunk],
-    found: Sequence[Sequence[Hit]],
+    answer: SearchAnswer,
     ctx: StageContext,
 ) -> Leg:
     """Return the leg of a recording: one document for each reference, where it agrees best."""
     floor = -np.inf if entry.min_score is None else entry.min_score
-    near = [[hit for hit in hits if hit.score >= max(floor, rule.min_score)] for hits in found]
-    cut = sum(hit.score < floor for hits in found for hit in hits)
+    least = max(floor, rule.min_score)
+    near = [[hit for hit in hits if hit.score >= least] for hits in answer.hits]
     by_key = {(h.document_id, h.source.collection_id): h for hits in near for h in hits}
     rows = await ctx.load(list(by_key.values()), ["_internal"])
     references = {key: reference_of(key, row.fields) for key, row in zip(by_key, rows, strict=True)}
     lists = [[((h.document_id, h.source.collection_id), h.score) for h in hits] for hits in near]
     moments = count_votes(rule, chunks, lists, references)
+    similarity = {m.key: m.similarity for m in moments if m.similarity is not None}
+    add_evidence(ctx, voted_evidence(rule, answer.evidence, similarity.values()))
+    if not similarity:
+        full = any(len(hits) >= entry.top_k for hits in near)
+        _note_doubts(ctx, rule, chunks, entry if full else None)
     return Leg(
         entry,
         [(moment.key, moment.share) for moment in moments],
         by_key,
-        cut,
-        {moment.key: moment.similarity for moment in moments},
-        {moment.key: moment.chunks for moment in moments},
-        {moment.key: moment.to_json() for moment in moments},
+        cut=sum(hit.score < floor for hits in answer.hits for hit in hits),
+        similarity=similarity,
+        places={moment.key: moment.chunks for moment in moments},
+        moments={moment.key: moment.to_json() for moment in moments},
     )
+
+
+def _note_doubts(
+    ctx: StageContext, rule: VoteRule, chunks: Sequence[QueryChunk], full: SearchEntry | None
+) -> None:
+    """Say why a recording of which nothing was found may be there nevertheless."""
+    entries = ctx.report.incomplete
+    if votes_needed(rule, chunks) > len(chunks):
+        message = f"{len(chunks)} chunks are too few to recognise a recording by"
+        entries.append({"code": "too_short", "message": message})
+    if full is not None:
+        message = (
+            f"a chunk has {full.top_k} near neighbours and perhaps more: top_k kept them from "
+            "being counted"
+        )
+        entries.append({"code": "top_k_reached", "message": message})
 
 
 def _request(

@@ -4,12 +4,13 @@ One near chunk proves little: pieces of different recordings resemble each other
 "the reference, 12.0 s later" are no accident.
 """
 
+import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Final
 
-from core.hits import QueryChunk
+from core.hits import Evidence, QueryChunk
 from core.ports.media import VoteRule
 from core.rows.fusion import DocumentKey
 from core.types import JsonObject, ReadOnlyObject
@@ -42,14 +43,14 @@ class Reference:
 class Moment:
     """Where a query and one reference agree best. `key` is the nearest of the chunks that do.
 
-    `aligned` says that they are enough to be no accident. Times are None without places.
+    `similarity` is what as many chunks as prove something reach, None if too few agree: then it
+    is below the rule's least, and the agreement may be an accident. Times are None without places.
     """
 
     key: DocumentKey
     matched: int
     searched: int
-    similarity: float
-    aligned: bool
+    similarity: float | None
     variant: str
     query: tuple[int, int] | None = None
     reference: tuple[int, int] | None = None
@@ -65,7 +66,7 @@ class Moment:
         body: JsonObject = {
             "chunks_matched": self.matched,
             "chunks_searched": self.searched,
-            "aligned": self.aligned,
+            "aligned": self.similarity is not None,
             "query_variant": self.variant,
         }
         if self.query is not None and self.reference is not None:
@@ -109,7 +110,7 @@ def count_votes(
     `found` holds each chunk's near documents. Chunks of one place, such as the mirrored views of a
     frame, have one vote; votes of different views are not added up.
     """
-    searched = len({(chunk.start_ms, chunk.end_ms) for chunk in chunks})
+    needed, searched = votes_needed(rule, chunks), len(_places(chunks))
     groups: dict[tuple[str, str, str], list[_Pair]] = {}
     for chunk, near in zip(chunks, found, strict=True):
         view = chunk.variant.partition("+")[0]
@@ -118,15 +119,40 @@ def count_votes(
             groups.setdefault((key[1], pair.reference.root, view), []).append(pair)
     best: dict[tuple[str, str], Moment] = {}
     for (collection, root, view), pairs in sorted(groups.items()):
-        moment = _moment(rule, pairs, view, searched)
+        moment = _moment(rule, pairs, view, (needed, searched))
         known = best.get((collection, root))
         if known is None or _preference(moment) < _preference(known):
             best[collection, root] = moment
     return sorted(best.values(), key=lambda moment: (-moment.matched, moment.key))
 
 
-def _preference(moment: Moment) -> tuple[int, float, bool, DocumentKey]:
-    return -moment.matched, -moment.similarity, moment.variant != "original", moment.key
+def votes_needed(rule: VoteRule, chunks: Sequence[QueryChunk]) -> int:
+    """Return how many of these chunks must agree to prove something; perhaps more than there are.
+
+    They stand for as much of the query as lies between them: of a sample fewer are needed.
+    """
+    places = _places(chunks)
+    starts = [start for start, _ in places if start is not None]
+    step = (max(starts) - min(starts)) / (len(starts) - 1) if len(starts) > 1 else 0.0
+    enough = -(-rule.min_ms // step) if step else rule.min_ms
+    return max(rule.min_votes, min(int(enough), -(-len(places) // 2)))
+
+
+def voted_evidence(rule: VoteRule, evidence: Evidence, found: Iterable[float]) -> Evidence:
+    """Return what an answer by votes rests on: `best_score` is the best similarity that enough
+    chunks reach. If there is none, all that is known is that it is below the rule's least."""
+    below = math.nextafter(rule.min_score, 0.0)
+    best = None if evidence.best_score is None else min(evidence.best_score, below)
+    return replace(evidence, best_score=max(found, default=best))
+
+
+def _places(chunks: Sequence[QueryChunk]) -> set["_Place"]:
+    return {(chunk.start_ms, chunk.end_ms) for chunk in chunks}
+
+
+def _preference(moment: Moment) -> tuple[float, int, bool, DocumentKey]:
+    near = -1.0 if moment.similarity is None else moment.similarity
+    return -near, -moment.matched, moment.variant != "original", moment.key
 
 
 def _pair(
@@ -143,20 +169,21 @@ def _pair(
     return _Pair(place, score, key, reference, low, high)
 
 
-def _moment(rule: VoteRule, pairs: Sequence[_Pair], view: str, searched: int) -> Moment:
+def _moment(rule: VoteRule, pairs: Sequence[_Pair], view: str, counts: tuple[int, int]) -> Moment:
+    needed, searched = counts
     agreeing = _agreeing(pairs, rule.tolerance_ms)
     best: dict[_Place, _Pair] = {}
     for pair in sorted(agreeing, key=lambda pair: pair.rank):
         best.setdefault(pair.place, pair)
     first = next(iter(best.values()))
     matched = len(best)
+    scores = sorted((pair.score for pair in best.values()), reverse=True)
     query, reference = _times(rule, list(best.values()))
     return Moment(
         key=first.key,
         matched=matched,
         searched=searched,
-        similarity=first.score,
-        aligned=matched >= min(rule.min_votes, searched),
+        similarity=scores[needed - 1] if matched >= needed else None,
         variant=view,
         query=query,
         reference=reference,

@@ -1,0 +1,143 @@
+"""audio.chromaprint: which chunks a file has, where they lie, and what is said of the rest."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from core.errors import MediaError
+from core.media.extraction import extract
+from core.ports.media import Extraction
+from tests.core.media.pictures import distance, encode, landscape
+from tests.core.media.recordings import cut, encode_film, encode_sound, film, tune
+
+NAME = "audio.chromaprint"
+TUNE = tune(1, 20)
+WAV = encode_sound(TUNE)
+
+
+def starts(found: Extraction) -> list[int]:
+    return [chunk.place.start_ms or 0 for chunk in found.chunks if chunk.place is not None]
+
+
+def codes(found: Extraction) -> list[str]:
+    return [warning.code for warning in found.warnings]
+
+
+def test_references_hold_every_fourth_window_and_queries_every_one() -> None:
+    stored, asked = extract(NAME, WAV), extract(NAME, WAV, as_query=True)
+    assert [c.vector.tobytes() for c in stored.chunks] == [
+        c.vector.tobytes() for c in asked.chunks[::4]
+    ]
+    assert len(asked.chunks) == pytest.approx((20 - 3.59) / 0.1238, abs=2)
+    assert starts(stored)[:3] == [0, 495, 990]
+    assert stored.media.duration_ms == 20_000
+    assert (stored.warnings, stored.media.width) == ((), None)
+
+
+@pytest.mark.parametrize(
+    ("container", "codec", "rate"),
+    [
+        ("mp3", "libmp3lame", 22_050),
+        ("mp4", "aac", 44_100),
+        ("ogg", "libopus", 48_000),
+        ("flac", "flac", 22_050),
+        ("adts", "aac", 22_050),
+        ("aiff", "pcm_s16be", 22_050),
+        ("matroska", "libopus", 48_000),
+        ("mpegts", "aac", 44_100),
+    ],
+)
+def test_whatever_it_is_encoded_in(container: str, codec: str, rate: int) -> None:
+    stored = extract(NAME, WAV).chunks
+    found = extract(NAME, encode_sound(TUNE, container, codec, rate=rate), as_query=True)
+    assert codes(found) == []
+    # Encoders put some silence before the sound, so the nearest window is taken.
+    nearest = [
+        min(distance(asked.vector, one.vector) for asked in found.chunks) for one in stored[1:]
+    ]
+    assert np.median(nearest) < 20
+
+
+def test_the_sound_of_a_film_has_the_films_times() -> None:
+    data = encode_film(film(1, 8), "mp4", "mpeg4", sound=cut(TUNE, 0, 8))
+    found, alone = extract(NAME, data), extract(NAME, encode_sound(cut(TUNE, 0, 8)))
+    assert found.media.content_type == "video/mp4"
+    pairs = zip(found.chunks, alone.chunks, strict=False)
+    assert np.median([distance(ours.vector, theirs.vector) for ours, theirs in pairs]) < 20
+    assert abs(starts(found)[1] - starts(alone)[1]) < 60
+
+
+@pytest.mark.parametrize("seconds", [0.01, 1, 2.6, 3.5])
+def test_too_short_is_said_and_is_no_error(seconds: float) -> None:
+    found = extract(NAME, encode_sound(cut(TUNE, 0, seconds)), as_query=True)
+    assert (found.chunks, codes(found)) == ((), ["too_short"])
+    assert extract(NAME, encode_sound(cut(TUNE, 0, 3.7)), as_query=True).chunks
+
+
+def test_silence_is_compared_with_nothing() -> None:
+    found = extract(NAME, encode_sound(0 * TUNE))
+    assert (found.chunks, codes(found)) == ((), ["low_quality"])
+    half = extract(NAME, encode_sound(np.concatenate([0 * TUNE, TUNE])))
+    assert starts(half)[0] > 17_000
+
+
+def test_few_chunks_keep_neighbours_together_and_say_what_is_left_out() -> None:
+    found = extract(NAME, WAV, as_query=True, max_chunks=12)
+    steps = [after - before for before, after in pairwise(starts(found))]
+    assert len(found.chunks) == 12
+    assert [round(step / 124) for step in steps[:3]] == [1, 1, 1]
+    assert max(steps) > 1000
+    assert codes(found) == ["chunks_sampled"]
+    one = extract(NAME, WAV, as_query=True, max_chunks=1)
+    assert (len(one.chunks), codes(one)) == (1, ["chunks_sampled"])
+
+
+def test_a_sample_that_hears_all_of_the_sound_leaves_nothing_out() -> None:
+    found = extract(NAME, WAV, as_query=True, max_chunks=40)
+    assert (len(found.chunks), codes(found)) == (40, [])
+
+
+def test_a_film_without_sound_and_a_picture_are_refused() -> None:
+    with pytest.raises(MediaError, match="no sound"):
+        extract(NAME, encode_film(film(1, 1), "mp4", "mpeg4"))
+    with pytest.raises(MediaError, match=r"not an audio or video file.*image/png"):
+        extract(NAME, encode(landscape(1), "PNG"))
+    with pytest.raises(MediaError, match="empty"):
+        extract(NAME, b"")
+
+
+def test_a_file_that_lies_about_its_type_is_refused() -> None:
+    for lie in ("audio/mpeg", "image/png", "audio/x-unheard-of"):
+        with pytest.raises(MediaError, match=f"declared as {lie} but its bytes are audio/wav"):
+            extract(NAME, WAV, declared_type=lie)
+    for declared in ("audio/wav", "Audio/X-WAV; rate=1", "application/octet-stream", None):
+        assert extract(NAME, WAV, declared_type=declared).chunks
+    film_of_sound = encode_sound(cut(TUNE, 0, 5), "mp4", "aac")
+    assert extract(NAME, film_of_sound, declared_type="audio/x-m4a").chunks
+
+
+@pytest.mark.parametrize(
+    ("container", "codec"), [("wav", "pcm_s16le"), ("flac", "flac"), ("mp3", "libmp3lame")]
+)
+def test_a_truncated_file_gives_what_is_there(container: str, codec: str) -> None:
+    data = encode_sound(TUNE, container, codec)
+    found = extract(NAME, data[: len(data) // 2], as_query=True)
+    assert 40 < len(found.chunks) < 60
+    # An mp3 has no index to hold it against.
+    assert codes(found) == ([] if container == "mp3" else ["damaged"])
+
+
+def test_a_truncated_mp4_is_an_error() -> None:
+    data = encode_sound(TUNE, "mp4", "aac")
+    with pytest.raises(MediaError, match="cannot be decoded"):
+        extract(NAME, data[: len(data) // 2])
+
+
+def test_a_damaged_file_says_so() -> None:
+    data = bytearray(encode_sound(TUNE, "mp4", "aac"))
+    at = data.index(b"mdat") + 20_000
+    data[at : at + 40_000] = bytes(40_000)
+    found = extract(NAME, bytes(data))
+    assert codes(found) == ["damaged"]
+    assert found.chunks
