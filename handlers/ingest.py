@@ -77,6 +77,7 @@ def _app() -> "App":
 @metrics.log_metrics
 def handler(event: Event, context: Any) -> Event:
     """Take in the objects that the messages name; answer with the messages to give again."""
+    metrics.add_metric("Messages", MetricUnit.Count, len(event["Records"]))
     app = _app()
     if app.ingest_queues is None:
         wanted = f"{variable_of('ingest_queue')}, {variable_of('ingest_dead_letters')}"
@@ -159,7 +160,6 @@ def _give_up(message: Received, verdict: Outcome, queues: IngestQueues) -> None:
 def _observe(messages: int, outcomes: Mapping[str, Outcome]) -> None:
     """Say how many, and what may be missed; never a file's content."""
     counts = Counter(outcome.status for outcome in outcomes.values())
-    metrics.add_metric("Messages", MetricUnit.Count, messages)
     for status, count in counts.items():
         metrics.add_metric(_METRICS[status], MetricUnit.Count, count)
     for key, outcome in outcomes.items():
