@@ -138,7 +138,9 @@ class Answerer:
             if one.item.inputs is None and isinstance(media_input, TrawlError):
                 one.error = describe_error(media_input)
                 continue
-            inputs = one.item.inputs or {str(media_input): one.item.file}
+            inputs = one.item.inputs
+            if inputs is None:
+                inputs = {str(media_input): one.item.file}
             queries.append(BatchQuery(inputs=inputs, filters=one.item.filters))
             sent.append(one)
         if not sent:
