@@ -20,10 +20,19 @@ LABEL = "Chunks"
 RETRY: list[Json] = [
     # Asked for what cannot be done: it will not be any better the second time.
     {"ErrorEquals": ["JobRefusedError"], "MaxAttempts": 0},
-    # Lambda had no room or a moment's fault: our code has not run. Wait long, try often.
+    # The account's calls at once are used up, by this job's other chunks maybe, for as long as
+    # those take. No chunk is given up for that: this is tried for hours.
+    {
+        "ErrorEquals": ["Lambda.TooManyRequestsException"],
+        "IntervalSeconds": 2,
+        "BackoffRate": 2,
+        "MaxAttempts": 1000,
+        "MaxDelaySeconds": 120,
+        "JitterStrategy": "FULL",
+    },
+    # A moment's fault of Lambda's.
     {
         "ErrorEquals": [
-            "Lambda.TooManyRequestsException",
             "Lambda.ServiceException",
             "Lambda.AWSLambdaException",
             "Lambda.SdkClientException",
