@@ -12,6 +12,7 @@ from infra.media import Media
 from infra.operations import Operations
 from infra.rest_gateway import RestGateway
 from infra.upkeep import Upkeep
+from infra.vectors import INDEXES, Vectors
 
 _BUCKET = {
     "AwsSolutions::AwsSolutions-S1": (
@@ -173,6 +174,15 @@ _TOPIC = {
 def acknowledge_operations_exceptions(operations: Operations) -> None:
     """Tell cdk-nag which findings on alarms are meant."""
     _acknowledge(operations.topic, _TOPIC)
+
+
+def acknowledge_vector_exceptions(vectors: Vectors) -> None:
+    """Tell cdk-nag that functions reach every index of ours in the vector bucket."""
+    name = Stack.of(vectors).get_logical_id(vectors.bucket)
+    finding = f"AwsSolutions::AwsSolutions-IAM5[Resource::<{name}.VectorBucketArn>/{INDEXES}]"
+    reason = "The indexes of this one bucket that the app makes, whose names are made at run time."
+    for role in vectors.roles:
+        _acknowledge(role, {finding: reason})
 
 
 def _executions_of(jobs: Jobs, map_label: str) -> tuple[str, str]:

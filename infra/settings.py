@@ -70,6 +70,8 @@ class InfraSettings:
     waf: bool = False
     # Requests that one address may send in five minutes, past which the firewall refuses them.
     waf_rate: int = 2000
+    # A vector bucket, for collections with `"engine": "s3vectors"`: billed by what is in it.
+    s3vectors: bool = False
     # Who is told of alarms; AWS asks the address to confirm.
     alarm_email: str = ""
     # The Python whose wheels are bundled, if not the runtime's: an emulator runs its own.

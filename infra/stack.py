@@ -10,6 +10,7 @@ from infra.exceptions import (
     acknowledge_ingest_exceptions,
     acknowledge_job_exceptions,
     acknowledge_operations_exceptions,
+    acknowledge_vector_exceptions,
 )
 from infra.ingest import ATTEMPTS, HIDDEN_S, Ingest
 from infra.jobs import Jobs
@@ -17,6 +18,7 @@ from infra.media import Media
 from infra.operations import Operations, WatchedFunction, WatchedQueue
 from infra.settings import InfraSettings
 from infra.upkeep import Upkeep
+from infra.vectors import MANAGE, SEARCH, SWEEP, WRITE, Vectors
 
 
 class TrawlStack(Stack):
@@ -37,6 +39,7 @@ class TrawlStack(Stack):
         self.upkeep = Upkeep(
             self, "Upkeep", settings=settings, data=self.data, media=self.media.function
         )
+        self.vectors = self._make_vectors(settings) if settings.s3vectors else None
         self.operations = self._make_operations(settings)
         Tags.of(self).add("app", "trawl")
         Tags.of(self).add("stage", settings.stage)
@@ -45,6 +48,16 @@ class TrawlStack(Stack):
         acknowledge_job_exceptions(self.data, self.api, self.jobs)
         acknowledge_ingest_exceptions(self.data, self.ingest, self.upkeep)
         acknowledge_operations_exceptions(self.operations)
+        if self.vectors is not None:
+            acknowledge_vector_exceptions(self.vectors)
+
+    def _make_vectors(self, settings: InfraSettings) -> Vectors:
+        made = Vectors(self, "Vectors", settings=settings)
+        made.let(self.api.function, self.api.role, *SEARCH, *WRITE, *MANAGE)
+        made.let(self.jobs.function, self.jobs.function_role, *SEARCH)
+        made.let(self.ingest.function, self.ingest.role, *WRITE)
+        made.let(self.upkeep.function, self.upkeep.role, *SWEEP)
+        return made
 
     def _make_operations(self, settings: InfraSettings) -> Operations:
         functions = (
