@@ -1,11 +1,7 @@
 """A function that is the API with its service built: what `benchmarks.aws` measures the init of."""
 
-import os
+from handlers import api
 
-from core.app import build_app
-from core.settings import Settings
-from handlers.api import handler
-
-__all__ = ["APP", "handler"]
-
-APP = build_app(Settings.from_environment(os.environ))
+handler = api.handler
+# As the first request that needs it does, and the snapshot before any.
+APP = api._app()

@@ -12,7 +12,7 @@ from importlib import import_module
 from pathlib import Path
 
 from core.adapters.fetch_content import ContentFetcher
-from core.adapters.fetch_https import FetchRules
+from core.adapters.fetch_rules import FetchRules
 from core.adapters.text_tantivy import TantivyText
 from core.adapters.vectors_embedded import EmbeddedVectors
 from core.auth.keys import Keys
@@ -58,6 +58,7 @@ _DAY_S = 86_400
 _MEMORY_VARIABLE = "AWS_LAMBDA_FUNCTION_MEMORY_SIZE"
 # What the first batch would load on its way, beside stages and adapters: see `prime`.
 _LOADED_WHEN_USED = (
+    "core.adapters.fetch_https",
     "core.catalog.document_listing",
     "core.filtering.predicates",
     "core.filtering.words",

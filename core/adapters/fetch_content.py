@@ -1,10 +1,16 @@
 """The media fetcher: dispatches a content value to the network, to S3, or to itself."""
 
-from core.adapters.fetch_https import FetchRules, HttpsFetcher
+import threading
+from typing import TYPE_CHECKING
+
+from core.adapters.fetch_rules import FetchRules
 from core.deadline import Deadline
 from core.errors import MediaError
 from core.media.references import InlineRef, ObjectRef, parse_content
 from core.ports.media import FetchedMedia, ReadObject
+
+if TYPE_CHECKING:
+    from core.adapters.fetch_https import HttpsFetcher
 
 
 class ContentFetcher:
@@ -12,7 +18,8 @@ class ContentFetcher:
 
     def __init__(self, rules: FetchRules | None = None) -> None:
         self._rules = rules or FetchRules()
-        self._https = HttpsFetcher(self._rules)
+        self._https: HttpsFetcher | None = None
+        self._lock = threading.Lock()
 
     def fetch(self, content: str, *, deadline: Deadline, read_object: ReadObject) -> FetchedMedia:
         """Return the bytes behind a content value; see `MediaFetcher.fetch`."""
@@ -27,4 +34,14 @@ class ContentFetcher:
             if len(data) > limit:
                 raise MediaError(f"the object has more than {limit} bytes: it is not read")
             return FetchedMedia(data, f"s3://{reference.bucket}/{reference.key}"[:200])
-        return self._https.fetch(reference.url, deadline=deadline)
+        return self._make_https().fetch(reference.url, deadline=deadline)
+
+    def _make_https(self) -> "HttpsFetcher":
+        """Return the one fetcher, made at first use: the certificates of all the world's
+        authorities and a client of HTTP are a quarter of a cold start."""
+        from core.adapters.fetch_https import HttpsFetcher
+
+        with self._lock:
+            if self._https is None:
+                self._https = HttpsFetcher(self._rules)
+            return self._https

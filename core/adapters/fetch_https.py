@@ -11,8 +11,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 from urllib.parse import urljoin
 
 import urllib3.exceptions
@@ -20,14 +19,8 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.response import BaseHTTPResponse
 from urllib3.util import Url, parse_url
 
-from core.adapters.fetch_addresses import (
-    Address,
-    Network,
-    Resolve,
-    checked_addresses,
-    in_networks,
-    resolve_name,
-)
+from core.adapters.fetch_addresses import Address, checked_addresses, in_networks
+from core.adapters.fetch_rules import FetchRules
 from core.deadline import Deadline
 from core.errors import DeadlineError, FetchError, FetchUnavailableError
 from core.ports.media import FetchedMedia
@@ -39,23 +32,6 @@ _PASSING = frozenset({408, 425, 429})
 _BROKEN = (urllib3.exceptions.HTTPError, http.client.HTTPException, OSError, ValueError)
 _HEADERS = {"User-Agent": "trawl-fetcher", "Accept": "*/*", "Accept-Encoding": "identity"}
 _PIECE = 1 << 16
-
-
-@dataclass(frozen=True, slots=True)
-class FetchRules:
-    """What may be fetched. `allowed_networks` are non-public ones that the operator permits.
-
-    Plain http is spoken to hosts in `allowed_networks` only, and only if `allow_http`.
-    """
-
-    max_bytes: int = 50_000_000
-    max_seconds: float = 15.0
-    max_redirects: int = 3
-    ports: frozenset[int] = frozenset({443})
-    allowed_networks: Sequence[Network] = ()
-    allow_http: bool = False
-    ca_file: Path | None = None
-    resolve: Resolve = field(default=resolve_name, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from core.adapters.fetch_content import ContentFetcher
-from core.adapters.fetch_https import FetchRules, HttpsFetcher
+from core.adapters.fetch_https import HttpsFetcher
+from core.adapters.fetch_rules import FetchRules
 from core.deadline import Deadline
 from core.errors import DeadlineError, FetchError, FetchUnavailableError, MediaError
 
