@@ -23,6 +23,8 @@ _SETTINGS = {
     "results_bucket": "ResultsBucketName",
     "ingest_queue": "IngestQueueUrl",
     "ingest_dead_letters": "IngestDeadLettersUrl",
+    # Without it, jobs would be taken for those of threads of one's own, and run a second time.
+    "job_state_machine": "JobStateMachineArn",
 }
 _OUTPUTS = ("ApiUrl", *_SETTINGS.values())
 _TRAWL = str(Path(sys.executable).with_name("trawl"))

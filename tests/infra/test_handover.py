@@ -19,6 +19,7 @@ OUTPUTS = {
     "MediaFunctionName": "media",
     "IngestQueueUrl": "https://sqs.example/1/ingest",
     "IngestDeadLettersUrl": "https://sqs.example/1/dead",
+    "JobStateMachineArn": "arn:aws:states:eu-west-1:123456789012:stateMachine:trawl-dev-jobs",
 }
 
 
