@@ -16,6 +16,7 @@ from core.ports.media import (
     MediaFetcher,
     MediaInfo,
     MediaWarning,
+    Place,
     ReadObject,
 )
 from core.rows.sampling import every_nth
@@ -70,8 +71,12 @@ class StoredDocument:
 
     def extraction(self, name: str, max_chunks: int) -> Extraction:
         """Return the stored vectors of a name as chunks, evenly sampled beyond `max_chunks`."""
-        vectors = [self.snapshot.vector(ref, name) for ref in self.refs]
-        chunks = [Chunk(vector) for vector in vectors if vector is not None]
+        vectors = self.snapshot.vectors_of(self.refs, [name], lambda: False)
+        chunks = [
+            Chunk(found[name], _place(self.snapshot.payload(ref)))
+            for ref, found in zip(self.refs, vectors, strict=True)
+            if name in found
+        ]
         kept = tuple(chunks[at] for at in every_nth(len(chunks), max_chunks))
         return Extraction(kept, self.info(), (_STORED_ONLY,))
 
@@ -175,3 +180,11 @@ class CallMedia:
             future.add_done_callback(lambda done: done.cancelled() or done.exception())
             table[key] = future
         return await asyncio.shield(future)
+
+
+def _place(fields: JsonObject) -> Place | None:
+    """Return where in its file a stored chunk lies; None for the whole of it."""
+    place = (fields.get("_internal") or {}).get("place") or {}
+    if place.get("start_ms") is None and not place.get("box"):
+        return None
+    return Place(place.get("start_ms"), place.get("end_ms"), place.get("box"))

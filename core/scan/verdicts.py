@@ -134,8 +134,10 @@ def _nears(documents: Iterable[JsonObject], thresholds: Thresholds) -> list[Near
                 found.append(Near(document, float(value), thresholds.score_field, thresholds.own))
             continue
         features = document.get("features")
+        # Of a recording too few of whose chunks agree, the score is their share: no similarity.
+        accidental = document.get("aligned") is False
         for uri, hit in (features if isinstance(features, dict) else {}).items():
-            if uri in thresholds.scales:
+            if uri in thresholds.scales and ("similarity" in hit or not accidental):
                 score = float(hit.get("similarity", hit["score"]))
                 found.append(Near(document, score, uri, thresholds.scales[uri]))
     return found

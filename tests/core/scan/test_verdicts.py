@@ -60,6 +60,15 @@ def test_a_rule_is_of_similarities(score: float, word: str) -> None:
     assert judge(result(0.1, score), thresholds(RULE)).word == word
 
 
+def test_a_share_of_votes_is_no_similarity() -> None:
+    """Chunks of a recording that agree by accident are near, and prove nothing."""
+    accident = {"document_id": "d", "aligned": False, "features": {"own": {"score": 0.95}}}
+    assert judge(result(documents=[accident], best=0.6), thresholds(RULE)).word == "clear"
+    aligned = {"score": 0.2, "similarity": 0.95}
+    found = {**accident, "aligned": True, "features": {"own": aligned}}
+    assert judge(result(documents=[found], best=0.95), thresholds(RULE)).word == "block"
+
+
 def test_without_review_at_there_is_no_review() -> None:
     rule = thresholds({"block_at": 0.9})
     assert judge(result(0.89), rule).word == "clear"
