@@ -67,8 +67,8 @@ def list_failures(dead: Queue, *, most: int) -> list[Failure]:
     """Return up to `most` of what was given up on, the oldest first; nothing is taken away."""
     held: list[Failure] = []
     try:
-        for failure in _receive_all(dead):
-            held.append(failure)
+        for batch in _receive_all(dead):
+            held += batch
             if len(held) >= most:
                 break
     finally:
@@ -96,30 +96,30 @@ def discard(dead: Queue, *, key_prefix: str) -> Moved:
 
 def _move(dead: Queue, first: Callable[[Failure], None], key_prefix: str) -> Moved:
     moved = 0
-    kept: list[Failure] = []
+    held: list[Failure] = []
     try:
-        for failure in _receive_all(dead):
-            if failure.matches(key_prefix):
-                first(failure)
-                dead.delete(failure.message.receipt)
-                moved += 1
-            else:
-                kept.append(failure)
+        for batch in _receive_all(dead):
+            held += batch
+            for failure in batch:
+                if failure.matches(key_prefix):
+                    first(failure)
+                    dead.delete(failure.message.receipt)
+                    held.remove(failure)
+                    moved += 1
     finally:
-        _give_back(dead, kept)
-    return Moved(moved, len(kept))
+        _give_back(dead, held)
+    return Moved(moved, len(held))
 
 
-def _receive_all(dead: Queue) -> Iterator[Failure]:
-    """Yield every message once, each held."""
+def _receive_all(dead: Queue) -> Iterator[list[Failure]]:
+    """Yield every message once, a batch at a time, each held."""
     seen: set[str] = set()
     while messages := dead.receive(hold_s=_HOLD_S):
         new = [message for message in messages if message.message_id not in seen]
         if not new:
             return  # all of them have come round again
-        for message in new:
-            seen.add(message.message_id)
-            yield Failure(message, _keys_of(message))
+        seen.update(message.message_id for message in new)
+        yield [Failure(message, _keys_of(message)) for message in new]
 
 
 def _keys_of(message: Message) -> tuple[str, ...]:
