@@ -72,7 +72,9 @@ class RestGateway(Construct):
     def endpoint(self) -> str:
         """The API's own address, its stage included."""
         # Without the slash at the end of CDK's.
-        return f"https://{self.api.rest_api_id}.execute-api.{self.api.stack.region}.{self.api.stack.url_suffix}/{STAGE}"
+        stack = self.api.stack
+        host = f"{self.api.rest_api_id}.execute-api.{stack.region}.{stack.url_suffix}"
+        return f"https://{host}/{STAGE}"
 
     def metric(self, name: str, statistic: str) -> cloudwatch.Metric:
         """Return a metric: `requests`, `client_errors`, `server_errors` or `latency` (ms)."""
