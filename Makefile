@@ -132,7 +132,8 @@ bench-batch: ## Measure one batch against single calls over HTTP
 bench-scan: ## Measure one scan of 20 files x 3 retrievers against 60 single calls over HTTP
 bench-overhead: ## Measure the handler against a bare resolver
 bench-cold_start: ## Measure a fresh process against importing boto3
-bench-search bench-batch bench-scan bench-overhead bench-cold_start: bench-%: $(VENV)/.for-bench
+bench-aws: ## Measure init, warm calls and loading an image as on Lambda, without AWS
+bench-search bench-batch bench-scan bench-overhead bench-cold_start bench-aws: bench-%: $(VENV)/.for-bench
 	@$(BIN)/python -m benchmarks.$*
 
 # --- deploying it ----------------------------------------------------------------------------
