@@ -48,8 +48,15 @@ def read_chunk(job: Job, chunk: Chunk, results: Blobs) -> list[bytes]:
 
 
 def write_remaining(job: Job, store: JobStore) -> tuple[str, int]:
-    """Return the key and length of the list of chunks that this run has to work on."""
-    chunks = read_chunks(job, store.results)
+    """Return the key and length of the list of chunks that this run has to work on.
+
+    Raises `InvalidRequestError` if the copy of the manifest has expired since it was made.
+    """
+    try:
+        chunks = read_chunks(job, store.results)
+    except BlobNotFoundError:
+        message = "the job's files are not kept any longer: make another job"
+        raise InvalidRequestError(message) from None
     states = {state.number: state for state in store.chunks(job)}
     if not states:
         return _list_key(_folder(job)), len(chunks)

@@ -11,7 +11,6 @@ from core.catalog.retrievers import RetrieverCatalog
 from core.clock import utc_now
 from core.deadline import Deadline
 from core.errors import (
-    BlobNotFoundError,
     ConflictError,
     InvalidRequestError,
     NotFoundError,
@@ -56,18 +55,18 @@ class JobWork:
         job = self.store.find_run(run)
         if job is None:
             return self._nothing(run)
-        if job.copy is None:
-            try:
+        try:
+            if job.copy is None:
                 copy = plan_chunks(job, self.buckets, self.store.results)
-            except (InvalidRequestError, BlobNotFoundError) as error:
-                _log.info("job %s failed: %s", run.job_id, error)
-                why = describe_error(error)
-                self._end(run, lambda job: replace(job, status="failed", error=why))
+                job = self._update(run, lambda job: _with_copy(job, copy))
+            if job is None:
                 return self._nothing(run)
-            job = self._update(run, lambda job: _with_copy(job, copy))
-            if job is None or job.copy is None:
-                return self._nothing(run)
-        key, count = write_remaining(job, self.store)
+            key, count = write_remaining(job, self.store)
+        except InvalidRequestError as error:
+            _log.info("job %s failed: %s", run.job_id, error)
+            why = describe_error(error)
+            self._end(run, lambda job: replace(job, status="failed", error=why))
+            return self._nothing(run)
         _log.info("job %s run %d: %d chunks to do", run.job_id, run.run, count)
         return PlannedChunks(self.store.results.bucket, key, count)
 

@@ -313,3 +313,15 @@ def test_a_job_nobody_started_is_started_by_the_next_who_asks(
     again = jobs.create(shop, body(idempotency_key="k9"))
     assert (again["run"], again["status"]) == (1, "queued")
     assert jobs.store.find(shop.namespace_id, job["job_id"]).execution is not None
+
+
+def test_a_job_whose_files_have_expired_says_so(jobs: JobCatalog, shop: Namespace) -> None:
+    job = jobs.create(shop, body(idempotency_key="k10"))
+    jobs.work.plan(JobRun(shop.namespace_id, job["job_id"], 1))
+    for blob in list(jobs.store.results.list(f"{shop.namespace_id}/jobs/{job['job_id']}/")):
+        jobs.store.results.delete(blob.key)
+    jobs.stop(shop, job["job_id"])
+    again = jobs.create(shop, body(idempotency_key="k10"))
+    assert jobs.work.plan(JobRun(shop.namespace_id, job["job_id"], again["run"])).count == 0
+    seen = jobs.get(shop, job["job_id"])
+    assert (seen["status"], "not kept" in seen["error"]["message"]) == ("failed", True)
