@@ -73,6 +73,7 @@ def query_environment(
             results_bucket=data.results.bucket_name,
             media_function=media.function_name,
             cache_mb=max(1, int(settings.memory_mb * CACHE_SHARE)),
+            results_days=settings.results_days,
         ),
         **ONE_THREAD,
         "POWERTOOLS_SERVICE_NAME": f"{service}-{settings.stage}",

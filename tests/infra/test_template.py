@@ -114,7 +114,8 @@ def test_the_function_reads_what_the_stack_sets(resources: Resources) -> None:
     function = function_of(resources, API)
     environment = function["Environment"]["Variables"]
     read = {name: json.dumps(value) for name, value in environment.items()}
-    read["TRAWL_CACHE_MB"] = environment["TRAWL_CACHE_MB"]
+    for name in ("TRAWL_CACHE_MB", "TRAWL_RESULTS_DAYS"):
+        read[name] = environment[name]
     settings = Settings.from_environment(read)
     assert "Table" in str(settings.table)
     assert "Results" in str(settings.results_bucket)
