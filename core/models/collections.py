@@ -70,7 +70,7 @@ class CollectionCreate(RequestModel):
     )
     metadata: JsonObject = Field(default_factory=dict)
     source: JsonObject | None = Field(
-        None, description="Kept for the contract. Documents come by upsert, not from a bucket."
+        None, description="Kept for the contract. Documents come by upsert, or by uploading files."
     )
     engine: Engine = Field(
         "embedded",
