@@ -34,6 +34,8 @@ _MAX_REQUEST_BYTES: Final = 16 << 20
 _FLOAT_BYTES: Final = 24
 _CONCURRENCY: Final = 32
 _ATTEMPTS: Final = 8
+# A service that hangs is given up before the call that waits for it is ended.
+_PATIENCE_S: Final = 15.0
 _FIRST_PAUSE_S: Final = 0.1
 _LONGEST_PAUSE_S: Final = 5.0
 _PAUSE_STEP_S: Final = 0.05
@@ -100,10 +102,12 @@ class S3VectorIndexes:
         try:
             self._call(
                 "create_index",
-                indexName=index.name,
-                dataType="float32",
-                dimension=index.spec.dimension,
-                distanceMetric=index.spec.metric,
+                index,
+                {
+                    "dataType": "float32",
+                    "dimension": index.spec.dimension,
+                    "distanceMetric": index.spec.metric,
+                },
             )
         except _ExistsError:
             return
@@ -111,7 +115,7 @@ class S3VectorIndexes:
     def drop(self, index: IndexRef) -> None:
         """Remove an index and what is in it; no error if there is none."""
         try:
-            self._call("delete_index", indexName=index.name)
+            self._call("delete_index", index, {})
         except NotFoundError:
             return
 
@@ -129,17 +133,18 @@ class S3VectorIndexes:
                 }
                 for entry in batch
             ]
-            self._call("put_vectors", indexName=index.name, vectors=vectors)
+            self._call("put_vectors", index, {"vectors": vectors})
 
         # One after another: an index takes 2,500 vectors a second, and a throttled write is slower.
         for start in range(0, len(entries), count):
             put(entries[start : start + count])
 
-    def delete(self, index: IndexRef, keys: Sequence[str]) -> None:
-        """Remove keys; no error for those that are not there."""
+    def delete(self, index: IndexRef, keys: Sequence[str], *, once: bool = False) -> None:
+        """Remove keys; no error for those that are not there. `once`: try once, and not again."""
+        attempts = 1 if once else _ATTEMPTS
         for start in range(0, len(keys), MAX_DELETE):
             batch = list(keys[start : start + MAX_DELETE])
-            self._call("delete_vectors", indexName=index.name, keys=batch)
+            self._call("delete_vectors", index, {"keys": batch}, attempts=attempts)
 
     def query(
         self,
@@ -168,19 +173,17 @@ class S3VectorIndexes:
         cosine = index.spec.metric == "cosine"
         if cosine and not vector.any():
             return Candidates((), (), full=False)  # the service refuses it: it is near nothing
+        request: JsonObject = {
+            "topK": k,
+            "queryVector": {"float32": vector.tolist()},
+            "returnDistance": True,
+        }
+        if filter_ is not None:
+            request["filter"] = filter_
         found: list[JsonObject] = []
         token: JsonObject = {}
         while len(found) < k:
-            page = self._call(
-                "query_vectors",
-                stop,
-                indexName=index.name,
-                topK=k,
-                queryVector={"float32": vector.tolist()},
-                returnDistance=True,
-                **({} if filter_ is None else {"filter": filter_}),
-                **token,
-            )
+            page = self._call("query_vectors", index, {**request, **token}, stop=stop)
             found += page["vectors"]
             if not page.get("nextToken"):
                 break
@@ -211,9 +214,8 @@ class S3VectorIndexes:
         """Return the vectors of those keys that are there."""
 
         def read(batch: Sequence[str], stop: Stop) -> list[JsonObject]:
-            answer = self._call(
-                "get_vectors", stop, indexName=index.name, keys=list(batch), returnData=True
-            )
+            request = {"keys": list(batch), "returnData": True}
+            answer = self._call("get_vectors", index, request, stop=stop)
             vectors: list[JsonObject] = answer["vectors"]
             return vectors
 
@@ -228,31 +230,43 @@ class S3VectorIndexes:
         """Yield every key that is there throughout, some at a time."""
         token: JsonObject = {}
         while True:
-            page = self._call("list_vectors", indexName=index.name, maxResults=MAX_PAGE, **token)
+            page = self._call("list_vectors", index, {"maxResults": MAX_PAGE, **token})
             yield [one["key"] for one in page["vectors"]]
             if not page.get("nextToken"):
                 return
             token = {"nextToken": page["nextToken"]}
 
-    def _call(self, operation: str, stop: Stop = _never, **request: Any) -> JsonObject:
+    def _call(
+        self,
+        operation: str,
+        index: IndexRef,
+        request: JsonObject,
+        *,
+        stop: Stop = _never,
+        attempts: int = _ATTEMPTS,
+    ) -> JsonObject:
         """Call the service, again after a while if it was busy or did not answer."""
         from botocore.exceptions import BotoCoreError, ClientError
 
-        for attempt in range(_ATTEMPTS):
+        began = time.monotonic()
+        for attempt in range(attempts):
             if stop():
                 raise DeadlineError("time ran out while vectors were searched")
             try:
                 call = getattr(self._client(), operation)
-                answer: JsonObject = call(vectorBucketName=self._bucket, **request)
+                answer: JsonObject = call(
+                    vectorBucketName=self._bucket, indexName=index.name, **request
+                )
                 return answer
             except (BotoCoreError, ClientError) as error:
                 code = error_code(error)
                 if code == "NotFoundException":
-                    raise NotFoundError("vector index", str(request["indexName"])) from error
+                    raise NotFoundError("vector index", index.name) from error
                 if code == "ConflictException":
-                    raise _ExistsError(f"{request['indexName']} is there already") from error
+                    raise _ExistsError(f"{index.name} is there already") from error
                 mapped = map_error(error, "S3 Vectors")
-                if not isinstance(mapped, UnavailableError) or attempt == _ATTEMPTS - 1:
+                given_up = attempt == attempts - 1 or time.monotonic() - began > _PATIENCE_S
+                if given_up or not isinstance(mapped, UnavailableError):
                     raise mapped from error
             self._pause(attempt, stop)
         raise UnavailableError("S3 Vectors did not answer")

@@ -73,8 +73,8 @@ class VectorIndexes(Protocol):
         """Store entries, all of them once this returns; after an error, any of them."""
         ...
 
-    def delete(self, index: IndexRef, keys: Sequence[str]) -> None:
-        """Remove keys; no error for those that are not there."""
+    def delete(self, index: IndexRef, keys: Sequence[str], *, once: bool = False) -> None:
+        """Remove keys; no error for those that are not there. `once`: try once, and not again."""
         ...
 
     def query(

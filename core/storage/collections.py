@@ -24,7 +24,12 @@ from core.storage.document_checks import check_documents
 from core.storage.manifest import EMBEDDED, Manifest, SegmentEntry
 from core.storage.manifest_store import ATTEMPTS, ManifestStore, too_busy
 from core.storage.merging import MergePolicy
-from core.storage.remote_vectors import RemoteVectors, check_remote, missing_engine
+from core.storage.remote_vectors import (
+    RemoteVectors,
+    check_remote,
+    missing_engine,
+    refuse_filterable,
+)
 from core.storage.segment_cache import CacheCounts, SegmentCache
 from core.storage.segment_files import WRITE_WINDOW_S, SegmentFiles, segments_folder
 from core.storage.segments import StoredDocument, encode_segment
@@ -92,9 +97,11 @@ class CollectionStore:
         `AlreadyExistsError`, `InvalidRequestError`, and what the engine's service raises.
         """
         check_specs(specs or ())
-        if engine != EMBEDDED:
-            if engine not in self._indexes:
-                raise missing_engine(engine)
+        if engine == EMBEDDED:
+            refuse_filterable(filterable)
+        elif engine not in self._indexes:
+            raise missing_engine(engine)
+        else:
             check_remote(self._indexes[engine], specs, filterable)
         manifest = self._manifests.create(
             namespace_id,

@@ -151,18 +151,19 @@ class RemoteVectors:
 
     def forget(self, snapshot: Snapshot, document_ids: Sequence[str]) -> None:
         """Remove what earlier writes of these documents left: every vector that a segment still
-        names and the snapshot does not."""
+        names and the snapshot does not. A busy service is not waited for: a sweep finds the rest.
+        """
         for name, ref in self._refs.items():
             stale = [key for one in document_ids for key in _stale_keys(snapshot, one, name)]
             if stale:
-                self._indexes.delete(ref, stale)
+                self._indexes.delete(ref, stale, once=True)
 
     def discard(self, segment: Segment) -> None:
         """Remove the vectors of a segment that no manifest names or will name."""
         for name, stored in segment.vectors.items():
             rows = zip(stored.rows.tolist(), stored.block.originals, strict=True)
             keys = [key_of(write_id.tobytes(), segment.ids[row]) for row, write_id in rows]
-            self._indexes.delete(self._refs[name], keys)
+            self._indexes.delete(self._refs[name], keys, once=True)
 
     def sweep(self, open_snapshot: Callable[[], Snapshot], age: float, now: float) -> int:
         """Remove the vectors of writes that began more than `age` seconds before `now` and that
@@ -203,6 +204,13 @@ def _is_older(key: str, age: float, now: float) -> bool:
 def _index_name(incarnation: str, name: str) -> str:
     """Return an index's name: lowercase letters, digits and hyphens, 63 characters at most."""
     return f"trawl-{incarnation}-{blake2b(name.encode(), digest_size=8).hexdigest()}"
+
+
+def refuse_filterable(filterable: Sequence[str]) -> None:
+    """Raise `InvalidRequestError` if fields are declared to an engine that needs no such thing."""
+    if filterable:
+        message = "the embedded engine filters by every field: nothing is to be declared"
+        raise InvalidRequestError(message, [Problem("filterable_fields", message)])
 
 
 def missing_engine(engine: str) -> InvalidRequestError:
