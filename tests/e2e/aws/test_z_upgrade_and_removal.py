@@ -3,15 +3,19 @@
 In the order of the file: the second test leaves nothing for others.
 """
 
+import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
+import httpx
 import pytest
 from botocore.exceptions import ClientError
 
 from tests.core.media.pictures import encode, landscape
-from tests.e2e.aws.deployment import Deployment, make
+from tests.e2e.aws.deployment import STAGE, Deployment, make
 from tests.e2e.aws.images import Images, as_uri, get
+
+ORIGIN = "https://app.example"
 
 
 def test_a_deploy_over_the_live_stack_answers_no_call_wrongly(
@@ -34,7 +38,8 @@ def test_a_deploy_over_the_live_stack_answers_no_call_wrongly(
     with ThreadPoolExecutor(1) as pool:
         traffic = pool.submit(use)
         try:
-            said = make(deployment.emulator, "deploy", "-c retain=false -c memory_mb=1769")
+            changed = f"-c retain=false -c memory_mb=1769 -c cors_origins={ORIGIN}"
+            said = make(deployment.emulator, "deploy", changed)
         finally:
             ended.set()
         traffic.result()
@@ -46,6 +51,56 @@ def test_a_deploy_over_the_live_stack_answers_no_call_wrongly(
     functions = deployment.client("lambda").list_functions()["Functions"]
     assert 1769 in [function["MemorySize"] for function in functions]
     assert images.scan([file])["status"] == "completed"
+
+
+def test_the_alias_names_the_new_version_alone(deployment: Deployment) -> None:
+    client = deployment.client("lambda")
+    functions = client.list_functions()["Functions"]
+    [name] = [f["FunctionName"] for f in functions if f["Handler"] == "handlers.api.handler"]
+    alias = client.get_alias(FunctionName=name, Name="live")
+    versions = client.list_versions_by_function(FunctionName=name)["Versions"]
+    numbered = {v["Version"]: v for v in versions if v["Version"] != "$LATEST"}
+    # The one before is gone, and its snapshot with it.
+    assert set(numbered) == {alias["FunctionVersion"]}
+    [version] = numbered.values()
+    assert version["MemorySize"] == 1769
+    # Published with a snapshot, so the hooks of that have run.
+    assert version["SnapStart"] == {"ApplyOn": "PublishedVersions", "OptimizationStatus": "On"}
+    assert version["State"] == "Active"
+
+
+def apply_cors_as_deployed(deployment: Deployment) -> None:
+    """Set what the stack's template says of CORS by a call of the API's own.
+
+    The emulator keeps it as CloudFormation spells it, and does not find it then.
+    """
+    stack = f"trawl-{STAGE}"
+    template = deployment.client("cloudformation").get_template(StackName=stack)["TemplateBody"]
+    parsed = template if isinstance(template, dict) else json.loads(template)
+    [cors] = [
+        resource["Properties"]["CorsConfiguration"]
+        for resource in parsed["Resources"].values()
+        if resource["Type"] == "AWS::ApiGatewayV2::Api"
+    ]
+    api = deployment.base_url.rpartition("/")[0].rpartition("/")[2]
+    deployment.client("apigatewayv2").update_api(ApiId=api, CorsConfiguration=cors)
+
+
+def test_pages_of_the_origin_that_was_named_may_call(deployment: Deployment) -> None:
+    apply_cors_as_deployed(deployment)
+    with httpx.Client(base_url=deployment.base_url, timeout=60) as http:
+        for origin, allowed in ((ORIGIN, ORIGIN), ("https://evil.example", None)):
+            headers = {"Origin": origin, "Access-Control-Request-Method": "POST"}
+            preflight = http.options("/v1/retrievers", headers=headers)
+            assert preflight.headers.get("Access-Control-Allow-Origin") == allowed
+            if allowed:
+                named = preflight.headers["Access-Control-Allow-Headers"].lower().split(",")
+                assert {"authorization", "x-namespace"} <= set(named)
+        # Errors too: a page that may not read one cannot say what is wrong.
+        for path, status in (("/v1/health", 200), ("/v1/nothing", 404), ("/v1/namespaces", 401)):
+            answer = http.get(path, headers={"Origin": ORIGIN})
+            assert answer.status_code == status
+            assert answer.headers["Access-Control-Allow-Origin"] == ORIGIN
 
 
 def test_a_destroy_removes_all_of_it(deployment: Deployment) -> None:
