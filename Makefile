@@ -126,7 +126,7 @@ format: env ## Format the sources, and fix what the linter can
 
 # --- measuring it ----------------------------------------------------------------------------
 
-.PHONY: bench-search bench-batch bench-scan bench-overhead bench-cold_start
+.PHONY: bench-search bench-batch bench-scan bench-overhead bench-cold_start bench-aws
 bench-search: ## Measure exact search against faiss
 bench-batch: ## Measure one batch against single calls over HTTP
 bench-scan: ## Measure one scan of 20 files x 3 retrievers against 60 single calls over HTTP
