@@ -5,8 +5,9 @@ from typing import Final
 from core.jobs.progress import Totals
 from core.types import JsonObject
 
-# AWS list prices, us-east-1, x86, looked up in November 2026, in USD. No free tier, no discounts.
-PRICES: Final = "AWS list prices, us-east-1, November 2026"
+# AWS list prices in USD, us-east-1, x86, standard workflows, on-demand tables, as of August 2025.
+# No free tier, no discounts.
+PRICES: Final = "AWS list prices, us-east-1, August 2025"
 LAMBDA_GB_SECOND: Final = 0.0000166667
 LAMBDA_REQUEST: Final = 0.20 / 1_000_000
 STATE_TRANSITION: Final = 0.025 / 1000
