@@ -51,7 +51,10 @@ def test_it_prints_what_fpcalc_prints(codec: tuple[str, str], tmp_path: Path) ->
     path = tmp_path / "sound"
     path.write_bytes(data)
     run = subprocess.run(  # noqa: S603 - the program that this is compared with
-        [str(FPCALC), "-raw", "-length", "0", str(path)], capture_output=True, text=True, check=True
+        [str(FPCALC), "-raw", "-length", "0", str(path)],
+        capture_output=True,
+        text=True,
+        check=False,  # version 1.5 takes the end of the file for an error, after it has printed
     )
     printed = run.stdout.partition("FINGERPRINT=")[2].split(",")
     theirs = np.array([int(value) for value in printed], np.uint32)
