@@ -15,7 +15,9 @@ _SHOWN = 20
 @click.command(short_help="Load a folder of files into a collection.")
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--collection", required=True, metavar="NAME", help="Made if there is none.")
-@click.option("--extractor", required=True, metavar="NAME", help="image.pdq, audio.chromaprint, video.vpdq.")
+@click.option(
+    "--extractor", required=True, metavar="NAME", help="image.pdq, audio.chromaprint, video.vpdq."
+)
 @click.option(
     "--include", multiple=True, metavar="PATTERN", help="Only such names: '*.jpg'. Repeatable."
 )
