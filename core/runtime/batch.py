@@ -1,7 +1,7 @@
 """Bounded, deadline-keeping concurrency: many queries, each answered exactly once, in order."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -57,7 +57,7 @@ async def run_bounded(
         done, _ = await asyncio.wait(tasks, timeout=timeout, return_when=asyncio.FIRST_EXCEPTION)
         _raise_first(done)
     finally:
-        await _drain(tasks)
+        await drain(tasks)
     return BatchRun(tuple(results), peak)
 
 
@@ -67,7 +67,8 @@ def _raise_first(done: "set[asyncio.Task[None]]") -> None:
             raise error
 
 
-async def _drain(tasks: "Sequence[asyncio.Task[None]]") -> None:
+async def drain(tasks: "Iterable[asyncio.Task[None]]") -> None:
+    """Cancel what is not done, and wait for it to end, though not for long."""
     pending = {task for task in tasks if not task.done()}
     # More than once: what swallows a cancellation and awaits again is cancelled there again.
     for _ in range(_DRAIN_ATTEMPTS):

@@ -11,10 +11,10 @@ from core.media.file_types import sniff_type
 from core.models.execution import BatchQuery
 from core.rows.values import canonical
 from core.runtime.answers import failed_result
-from core.runtime.batch import run_bounded
+from core.runtime.batch import drain, run_bounded
 from core.runtime.media import CallMedia, MediaFile
 from core.runtime.pages import DEFAULT_LIMIT, first_rows
-from core.runtime.query import answer_query, prepare
+from core.runtime.query import Answered, answer_query, prepare
 from core.scan.files import Item, facts_of
 from core.scan.targets import Target, kinds_of
 from core.scan.verdicts import Reason, canary_fault
@@ -46,9 +46,9 @@ class ScanRun:
     facts: dict[int, JsonObject] = field(default_factory=dict)
     leaders: dict[int, int] = field(default_factory=dict)
     canaries: dict[str, Reason | None] = field(default_factory=dict)
-    size: int = 0  # bytes of the results as JSON
+    sizes: dict[CellKey, int] = field(default_factory=dict)  # of the results, as JSON, in bytes
     _by_content: dict[tuple[str, ...], int] = field(default_factory=dict)
-    _begun: set[CellKey] = field(default_factory=set)
+    _begun: dict[CellKey, asyncio.Task[None]] = field(default_factory=dict)
 
     async def run(self, concurrency: int) -> int:
         """Run until everything is done or time is up; return how many files were in flight at
@@ -67,8 +67,16 @@ class ScanRun:
                 deadline=self.deadline,
             )
         finally:
+            # One by one: what swallows a cancellation is cancelled again.
+            await drain(self._begun.values())
             self.media.close()
         return run.peak
+
+    @property
+    def size(self) -> int:
+        """About how many bytes the results have as JSON, those of equal files each time."""
+        leaders = ((self.leaders.get(index, index), name) for index, name in self.wanted)
+        return sum(self.sizes.get(key, 0) for key in leaders)
 
     def result(self, index: int, target: Target) -> JsonObject | None:
         """Return the result of a wanted cell; None for a file that the retriever cannot use."""
@@ -115,11 +123,14 @@ class ScanRun:
             self.leaders |= dict.fromkeys(group, self._by_content.setdefault(equal, first))
         leader = self.leaders[first]
         kinds = kinds_of(facts["content_type"])
-        async with asyncio.TaskGroup() as cells:
-            for target in wanted:
-                if (leader, target.name) not in self._begun:
-                    self._begun.add((leader, target.name))
-                    cells.create_task(self._run_cell(leader, item, target, kinds))
+        cells = []
+        for target in wanted:
+            key = (leader, target.name)
+            if key not in self._begun:
+                self._begun[key] = asyncio.create_task(self._run_cell(key, item, target, kinds))
+                cells.append(self._begun[key])
+        for cell in cells:
+            await cell
         self.facts[first] = facts_of(file, sniffed, self.media.infos(item.content))
         self.media.release(item.content)
 
@@ -133,9 +144,8 @@ class ScanRun:
             return None  # every cell meets the same error, and answers with it
 
     async def _run_cell(
-        self, leader: int, item: Item, target: Target, kinds: frozenset[str]
+        self, key: CellKey, item: Item, target: Target, kinds: frozenset[str]
     ) -> None:
-        key = (leader, target.name)
         if target.call is None:
             error = target.error or DeadlineError("the retriever was not loaded in time")
             self.results[key] = failed_result(error, snapshots={})
@@ -143,16 +153,15 @@ class ScanRun:
             self.results[key] = None
         else:
             inputs = {**item.inputs, target.input_name: item.content}
-            self.results[key] = await self._answer(target, inputs, self.limit or DEFAULT_LIMIT)
+            answered = await self._answer(target, inputs, self.limit or DEFAULT_LIMIT)
+            self.results[key], self.sizes[key] = answered.result, answered.size
 
-    async def _answer(self, target: Target, inputs: JsonObject, limit: int) -> JsonObject:
+    async def _answer(self, target: Target, inputs: JsonObject, limit: int) -> Answered:
         if target.call is None:
             raise RuntimeError("a cell was run without its retriever's plan")
         prepared = prepare(target.call, BatchQuery(inputs=inputs))
         page = partial(first_rows, limit=limit)
-        answered = await answer_query(target.call, prepared, page, asked=limit)
-        self.size += answered.size
-        return answered.result
+        return await answer_query(target.call, prepared, page, asked=limit)
 
     async def _look_for_canary(self, target: Target) -> None:
         name = target.thresholds.canary
@@ -163,8 +172,8 @@ class ScanRun:
             fault = Reason("canary_missing", message)
         else:
             inputs: JsonObject = {target.input_name: target.canary}
-            result = await self._answer(target, inputs, _CANARY_HITS)
-            self.canaries[target.name] = canary_fault(result, target.thresholds)
+            answered = await self._answer(target, inputs, _CANARY_HITS)
+            self.canaries[target.name] = canary_fault(answered.result, target.thresholds)
             return
         self.canaries[target.name] = fault
 

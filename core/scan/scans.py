@@ -138,6 +138,8 @@ class Scans:
             made = await run_blocking(self._services.pool, make, by)
         except TimeoutError:
             made = fail_largest(cells, limit_bytes=self._delivery.spill_bytes)
+            warnings = ["time ran out before URLs were signed"] if presigned else []
+            answer = {**answer, "warnings": [*answer["warnings"], *warnings]}
         changed = [
             late_cell(cell, new) if new["status"] != cell["status"] else new
             for cell, new in zip(cells, made, strict=True)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 
 from core.deadline import NEVER
@@ -235,6 +236,16 @@ def test_what_is_too_large_moves_out_and_the_verdicts_stay(tmp_path: Path) -> No
         assert {cell["documents_count"] for cell in moved} == {25}
         again = here.get(answer["scan_id"])
         assert [f["verdict"] for f in again["files"]] == ["block"] * 6
+
+
+def test_equal_files_count_each_time(tmp_path: Path) -> None:
+    with world(tmp_path, spill_bytes=100_000) as here:
+        here.references("art", [f"more{n}" for n in range(40)], text="x" * 200)
+        answer = here.scan([url("art0")] * 50, ["art"], settings={"limit": 25})
+        assert len(orjson.dumps(answer)) < 100_000
+        cells = cells_of(answer).values()
+        assert {cell["documents_count"] for cell in cells} == {25}
+        assert len({cell["documents_url"] for cell in cells}) == 1
 
 
 def test_urls_are_signed_anew_only_if_they_were_asked_for(here: World) -> None:

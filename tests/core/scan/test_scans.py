@@ -1,5 +1,6 @@
 """The promises of a scan under faults: every cell answered once, by itself, as a batch would."""
 
+import asyncio
 import itertools
 from collections.abc import Iterator
 from typing import Any
@@ -8,8 +9,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from core.deadline import NEVER
 from core.errors import InvalidRequestError, NotFoundError, UnavailableError
 from core.media.extractors import find_extractor
+from core.models.base import parse_model
+from core.models.scans import ScanRequest
+from core.runtime.pipeline import prepare_query
 from core.scan.verdicts import worst
 from core.storage.collections import CollectionStore
 from core.types import JsonObject
@@ -131,6 +136,45 @@ def test_files_behind_slow_ones_are_not_lost_to_them(here: World) -> None:
     assert [file["verdict"] for file in answer["files"]] == ["unknown", "unknown"]
     assert [one["file"] for one in answer["unprocessed"]] == [0, 0, 1, 1]
     assert answer["status"] == "failed"
+
+
+def test_a_cell_that_swallows_a_cancellation_does_not_outlive_the_answer(
+    here: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def stubborn(*_: Any, **__: Any) -> Any:
+        for _time in range(3):
+            try:
+                await asyncio.sleep(30)
+            except asyncio.CancelledError:
+                continue
+        raise asyncio.CancelledError
+
+    monkeypatch.setattr("core.scan.run.answer_query", stubborn)
+    body = {"files": [url("art0"), url("new1")], "retrievers": list(RETRIEVERS)}
+    request = parse_model(ScanRequest, {**body, "settings": {"deadline_ms": 100}})
+
+    async def work() -> tuple[JsonObject, int]:
+        answer = await here.scans.run(here.namespace, request, deadline=NEVER)
+        return answer, len(asyncio.all_tasks()) - 1
+
+    answer, left = asyncio.run(work())
+    assert {cell["status"] for cell in cells_of(answer).values()} == {"timed_out"}
+    assert left == 0
+
+
+def test_a_defect_in_one_cell_stays_in_it(here: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = prepare_query
+
+    def defective(environment: Any, plan: Any, *rest: Any, **more: Any) -> Any:
+        if plan.plan.retriever_name == "logos":
+            raise ValueError("a secret of ours")
+        return whole(environment, plan, *rest, **more)
+
+    monkeypatch.setattr("core.runtime.query.prepare_query", defective)
+    (file,) = here.scan([url("new1")])["files"]
+    words = {name: cell["verdict"] for name, cell in file["retrievers"].items()}
+    assert words == {"art": "clear", "logos": "unknown"}
+    assert "secret" not in str(file)
 
 
 def test_a_file_is_what_it_is(here: World) -> None:
