@@ -193,17 +193,17 @@ def open_recording(
         )
     check_declared(mime, declared_type)
     require_av()
-    from av.error import FFmpegError
-
     try:
         with _open(data, RECORDINGS[mime]) as container:
             recording = Recording(container, mime, work_seconds=work_seconds)
             _check_size(recording, data)
             yield recording
-    except FFmpegError as error:
-        raise MediaError(
-            f"the {mime} file cannot be decoded ({type(error).__name__}: {error})"[:300]
-        ) from error
+    except (MediaError, MissingExtraError, MemoryError):
+        raise
+    except Exception as error:
+        # FFmpeg's own errors, and whatever its bindings raise on values that no file should hold.
+        reason = f"{type(error).__name__}: {error}"[:200].replace("\n", " ")
+        raise MediaError(f"the {mime} file cannot be decoded ({reason})") from error
 
 
 def _open(data: bytes, demuxer: str) -> "InputContainer":
@@ -213,6 +213,7 @@ def _open(data: bytes, demuxer: str) -> "InputContainer":
         io.BytesIO(data),
         "r",
         format=demuxer,
+        metadata_errors="replace",
         # A demuxer that asks for another file is refused here, and once more by what it may speak.
         io_open=_refuse_files,
         container_options={
