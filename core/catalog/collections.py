@@ -1,5 +1,7 @@
 """Collections of a namespace: created, found by id or name, listed, changed, dropped."""
 
+from contextlib import suppress
+
 from core.catalog.directory import Directory
 from core.clock import utc_now
 from core.errors import (
@@ -129,8 +131,15 @@ class CollectionCatalog:
         if collection.is_default and not default_too:
             message = "the default collection cannot be deleted; delete its documents instead"
             raise InvalidRequestError(message, [Problem("collection", message)])
+        if collection.engine == "embedded":
+            self._directory.remove(record, collection.collection_name)
+            self._store.drop(namespace_id, collection.collection_id)
+            return
+        # What lies outside goes first: whoever hears that it failed can ask again, and what a
+        # process left half done is found under its name.
+        with suppress(NotFoundError):
+            self._store.drop(namespace_id, collection.collection_id)
         self._directory.remove(record, collection.collection_name)
-        self._store.drop(namespace_id, collection.collection_id)
 
     def describe(self, collection: Collection, *, count: bool = False) -> JsonObject:
         """Return the answer for a collection: its record and its vectors.

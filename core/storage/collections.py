@@ -8,6 +8,7 @@ import logging
 import time
 import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Final
 
 from core.errors import (
@@ -117,6 +118,8 @@ class CollectionStore:
                 remote.create()
             except TrawlError:
                 self._manifests.drop(namespace_id, collection_id)
+                with suppress(TrawlError):  # the first error is the one to tell
+                    remote.drop()
                 raise
         return manifest
 
@@ -134,13 +137,13 @@ class CollectionStore:
 
     def drop(self, namespace_id: str, collection_id: str) -> None:
         """Remove the collection and everything in it; `NotFoundError` if there is none."""
+        remote = self._remote(self._manifests.read(namespace_id, collection_id))
+        if remote is not None:
+            remote.drop()  # first: once the manifest is gone, nothing names what is left there
         manifest = self._manifests.drop(namespace_id, collection_id)
         folder = segments_folder(namespace_id, collection_id, manifest.incarnation)
         for info in list(self._blobs.list(folder)):
             self._blobs.delete(info.key)
-        remote = self._remote(manifest)
-        if remote is not None:
-            remote.drop()
 
     def snapshot(self, namespace_id: str, collection_id: str) -> Snapshot:
         """Return the present version, every write acknowledged before the call included.

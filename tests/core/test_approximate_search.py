@@ -9,7 +9,7 @@ import pytest
 
 from core.adapters import vectors_s3
 from core.deadline import Deadline
-from core.errors import InvalidRequestError
+from core.errors import InvalidRequestError, UnavailableError
 from core.runtime import remote_searching
 from core.types import JsonObject
 from tests.contracts.collection_search import (
@@ -234,6 +234,30 @@ def test_stages_that_filter_rank_and_group_work_on_top(shelf: Shelf) -> None:
     wanted = [one for one, _ in expected(documents, query_vector(), "cosine", filters)[:3]]
     assert [one["document_id"] for one in result["documents"]] == wanted
     assert result["documents"][0]["meta"]["when"].startswith("2024")
+
+
+def test_a_removal_that_failed_can_be_asked_for_again(
+    fake: FakeS3Vectors, shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(vectors_s3, "_FIRST_PAUSE_S", 0.0)
+    place = (shelf.namespace.namespace_id, shelf.make())
+    shelf.upsert(place[1], make_documents(3))
+
+    def down(_name: str, _request: Any) -> None:
+        raise Fault("ServiceUnavailableException")
+
+    fake.before = down
+    with pytest.raises(UnavailableError):
+        shelf.app.collections.delete(*place)
+    fake.before = lambda _name, _request: None
+    check(
+        shelf.search([place[1]], query_vector()),
+        expected(make_documents(3), query_vector(), "cosine"),
+    )
+    shelf.app.store.drop(*place)  # and here a process ended
+    shelf.app.collections.delete(*place)
+    assert fake.indexes == {}
+    assert shelf.app.collections.all(place[0])[0].is_default
 
 
 def test_a_laptop_without_a_vector_bucket_says_what_to_set(tmp_path: Path) -> None:

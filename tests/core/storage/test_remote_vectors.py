@@ -170,10 +170,18 @@ def test_a_collection_that_merges_by_itself_stays_right() -> None:
 
 
 def test_a_collection_whose_index_cannot_be_made_is_not_made(world: RemoteWorld) -> None:
-    world.fake.before = fail_on("CreateIndex")
-    specs = [VectorSpec("v", 3, "cosine")]
-    with pytest.raises(UnavailableError):
+    made: list[str] = []
+
+    def second_fails(name: str, _request: dict[str, Any]) -> None:
+        made.append(name)
+        if made.count("CreateIndex") > 1 and name == "CreateIndex":
+            raise Fault("ServiceQuotaExceededException")
+
+    world.fake.before = second_fails
+    specs = [VectorSpec("v", 3, "cosine"), VectorSpec("w", 3, "cosine")]
+    with pytest.raises(TrawlError, match="ServiceQuotaExceeded"):
         world.store.create("ns", "new", specs, engine="s3vectors")
+    assert len(world.fake.indexes) == 1
     with pytest.raises(NotFoundError):
         world.store.describe("ns", "new")
     world.fake.before = works
