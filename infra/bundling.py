@@ -5,7 +5,9 @@ A folder is built once per content (`build/lambda/{digest}`) and handed to CDK a
 its libraries can be tested without synthesizing, and again for every other output folder.
 """
 
+import csv
 import hashlib
+import os
 import re
 import shutil
 import subprocess
@@ -21,6 +23,8 @@ SOURCES = ("core", "handlers")
 
 # The runtime brings its own, and it is the largest of all.
 _IN_RUNTIME = ("boto3", "botocore")
+# The first day that a zip can hold: 1980-01-01.
+_EPOCH = 315_532_800
 # Dead weight on Lambda: tests and type stubs inside libraries.
 _DEAD_WEIGHT = ("**/tests", "**/*.pyi", "**/__pycache__", "bin")
 
@@ -45,6 +49,7 @@ def build_bundle(python: str, wanted: Sequence[str]) -> Path:
         _install(wanted, python, folder)
         _remove_dead_weight(folder)
         _copy_sources(folder)
+        make_reproducible(folder)
         folder.rename(target)
     return target
 
@@ -100,6 +105,29 @@ def _remove_dead_weight(folder: Path) -> None:
                 shutil.rmtree(path)
             else:
                 path.unlink(missing_ok=True)
+
+
+def make_reproducible(folder: Path) -> None:
+    """Leave nothing in a folder that tells when, where or by whom it was built.
+
+    Modes and times go into the zip. pip's RECORDs hold digests of scripts that begin with the path
+    of the interpreter they were installed by; what is no longer there need not be listed either.
+    """
+    for record in folder.glob("*.dist-info/RECORD"):
+        lines = record.read_text().splitlines(keepends=True)
+        kept = [line for line in lines if (folder / _listed_path(line)).is_file()]
+        record.write_text("".join(sorted(kept)))
+    for told in ("direct_url.json", "uv_cache.json"):
+        for path in folder.glob(f"*.dist-info/{told}"):
+            path.unlink()
+    for path in (folder, *folder.rglob("*")):
+        path.chmod(0o755 if path.is_dir() or path.suffix == ".so" else 0o644)
+        os.utime(path, (_EPOCH, _EPOCH))
+
+
+def _listed_path(line: str) -> str:
+    """Return the path in a line of a RECORD, which is CSV."""
+    return next(csv.reader([line]))[0]
 
 
 def _digest(python: str, wanted: Sequence[str]) -> str:

@@ -1,10 +1,16 @@
-"""What goes into a function's zip; building one needs a package index and is not done here."""
+"""What goes into a function's zip, and that it is the same wherever it is built.
 
+Building a real one needs a package index and is not done here.
+"""
+
+import hashlib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from infra import bundling
+from infra.bundling import build_bundle, make_reproducible
 
 
 def test_the_runtimes_own_libraries_stay_out() -> None:
@@ -33,3 +39,62 @@ def test_nothing_of_a_laptop_is_bundled() -> None:
 def test_sources_are_where_the_bundle_looks() -> None:
     for name in bundling.SOURCES:
         assert (Path(bundling.ROOT) / name / "__init__.py").exists()
+
+
+def tree_of(folder: Path) -> dict[str, tuple[int, int, str]]:
+    """Return what a zip of the folder would hold: path -> mode, time, digest."""
+    return {
+        str(path.relative_to(folder)): (
+            path.stat().st_mode,
+            int(path.stat().st_mtime),
+            hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "",
+        )
+        for path in sorted(folder.rglob("*"))
+    }
+
+
+def install_as_pip(folder: Path, machine: str, mode: int, order: int) -> None:
+    """Write what pip leaves: the interpreter's path, this machine's modes, an order of its own."""
+    info = folder / "lib-1.0.dist-info"
+    (folder / "lib" / "tests").mkdir(parents=True)
+    (folder / "bin").mkdir()
+    info.mkdir()
+    files = {"lib/__init__.py": "x = 1\n", "lib/fast.so": "ELF", "lib/tests/test_x.py": ""}
+    files["bin/tool"] = f"#!{machine}/bin/python\n"
+    for name, text in files.items():
+        (folder / name).write_text(text)
+        (folder / name).chmod(mode)
+    lines = [
+        f"{name},sha256={hashlib.sha256(t.encode()).hexdigest()},1" for name, t in files.items()
+    ]
+    lines = [line.replace("bin/tool", "../../bin/tool") for line in lines]
+    lines += ["lib-1.0.dist-info/RECORD,,", '"lib/with,comma.py",,']
+    (info / "RECORD").write_text("\n".join(lines[::order]) + "\n")
+    (info / "direct_url.json").write_text(f'{{"url": "file://{machine}"}}')
+
+
+def test_the_same_is_built_on_any_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    machines = iter([("/home/a", 0o600, 1), ("/srv/b", 0o755, -1)])
+
+    def install(_wanted: Any, _python: str, folder: Path) -> None:
+        install_as_pip(folder, *next(machines))
+
+    monkeypatch.setattr(bundling, "_install", install)
+    trees = []
+    for name in ("one", "two"):
+        monkeypatch.setattr(bundling, "BUILD", tmp_path / name)
+        trees.append(tree_of(build_bundle("3.13", ["lib"])))
+    one, two = trees
+    assert one == two
+    assert {"lib/__init__.py", "lib/fast.so", "core/app.py", "handlers/api.py"} <= set(one)
+    assert not [name for name in one if name.startswith("bin") or "__pycache__" in name]
+
+
+def test_a_record_lists_what_is_there(tmp_path: Path) -> None:
+    install_as_pip(tmp_path, "/home/a", 0o600, 1)
+    (tmp_path / "lib/with,comma.py").write_text("")
+    make_reproducible(tmp_path)
+    record = (tmp_path / "lib-1.0.dist-info/RECORD").read_text()
+    assert "../../bin/tool" not in record
+    assert '"lib/with,comma.py"' in record
+    assert not (tmp_path / "lib-1.0.dist-info/direct_url.json").exists()

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from infra import bundling
 from infra.api import EXTRAS
 from infra.bundling import build_bundle, requirements
 from infra.media import LIBRARIES
 from infra.settings import InfraSettings
+from tests.infra.test_bundling import tree_of
 
 RUNTIME = InfraSettings().python
 # Lambda refuses 250 MB unzipped; the rest is for what the next versions add.
@@ -51,3 +53,14 @@ def test_the_media_bundle_holds_decoders_and_nothing_that_speaks_to_aws() -> Non
     names = {path.name for path in bundle.iterdir()}
     assert {"PIL", "numpy", "core", "handlers"} <= names
     assert not names & {"boto3", "botocore", "urllib3", "pydantic", "aws_lambda_powertools"}
+
+
+def test_a_bundle_that_is_built_again_is_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The smallest of them, whose wheels are the real ones; see also `tests/infra`."""
+    first = build_bundle(RUNTIME, BUNDLES["media"])
+    monkeypatch.setattr(bundling, "BUILD", tmp_path)
+    again = build_bundle(RUNTIME, BUNDLES["media"])
+    assert again != first
+    assert tree_of(again) == tree_of(first)
