@@ -14,24 +14,10 @@ from core.errors import MediaError
 from core.media.extraction import extract
 from core.ports.media import Extraction
 from tests.contracts.media import vectors
-from tests.core.media.recordings import encode_film, encode_sound, film, tune
+from tests.core.media.mutations import films, mutate, sounds
 
 AUDIO, VIDEO = "audio.chromaprint", "video.vpdq"
-TUNE, FILM = tune(1, 5), film(1, 3, 96, 72)
-SOUNDS = {
-    "wav": encode_sound(TUNE),
-    "mp3": encode_sound(TUNE, "mp3", "libmp3lame"),
-    "opus": encode_sound(TUNE, "ogg", "libopus", rate=48_000),
-    "aac": encode_sound(TUNE, "mp4", "aac"),
-    "flac": encode_sound(TUNE, "flac", "flac"),
-}
-FILMS = {
-    "h264": encode_film(FILM, "mp4", "libx264"),
-    "vp9": encode_film(FILM, "webm", "libvpx-vp9"),
-    "av1": encode_film(FILM, "mp4", "libsvtav1"),
-    "mpeg4": encode_film(FILM, "avi", "mpeg4"),
-    "mpeg2": encode_film(FILM, "mpegts", "mpeg2video"),
-}
+SOUNDS, FILMS = sounds(), films()
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="the filter is Linux's")
 
@@ -73,25 +59,6 @@ def test_mutated_files_never_hurt_the_parent(
             assert "\n" not in error.message
     assert 10 < refused < 290
     assert read(child, extractor, originals[0]).chunks
-
-
-def mutate(data: bytes, rng: random.Random) -> bytes:
-    """Return the file with bytes changed, cut out, doubled, or its end missing."""
-    broken = bytearray(data)
-    for _ in range(rng.choice((1, 4, 40))):
-        # Headers are where a byte does the most.
-        at = rng.randrange(rng.choice((64, 600, len(broken))))
-        broken[at] = rng.choice((0, 0xFF, 0x7F, rng.randrange(256)))
-    start = rng.randrange(len(broken))
-    stop = start + rng.randrange(2000)
-    how = rng.randrange(6)
-    if how == 0:
-        del broken[start:stop]
-    elif how == 1:
-        broken[start:start] = broken[start:stop]
-    elif how == 2:
-        del broken[max(start, 16) :]
-    return bytes(broken)
 
 
 @linux
