@@ -61,3 +61,13 @@ def test_a_500_tells_the_request_id_and_nothing_else() -> None:
     assert status == 500
     assert "inside" not in str(body)
     assert "req_1" in body["error"]["message"]
+
+
+def test_a_conflict_says_when_to_come_back_if_that_is_known() -> None:
+    status, body, headers = error_body(errors.ConflictError("busy", retry_after_seconds=1.5), "r")
+    assert (status, headers["Retry-After"]) == (409, "2")
+    assert body["error"]["details"]["retry_after_seconds"] == 1.5
+    assert "Retry-After" not in error_body(errors.ConflictError("lost"), "r")[2]
+    key = errors.IdempotencyError("used", retry_after_seconds=1.0)
+    assert error_body(key, "r")[0] == 409
+    assert "Retry-After" not in error_body(key, "r")[2]

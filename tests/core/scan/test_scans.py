@@ -279,6 +279,17 @@ def test_a_document_is_searched_by_its_file_or_by_its_vectors(here: World) -> No
     assert {cell["error"]["code"] for cell in second["retrievers"].values()} == {"not_found"}
 
 
+def test_a_documents_own_file_is_fetched_where_it_is_known(here: World) -> None:
+    blob = {"field": "content", "role": "source", "url": url("art1")}
+    other = {"field": "thumb", "role": "thumbnail", "url": url("logo0")}
+    here.references("elsewhere", ["kept"], document_blobs=[other, blob])
+    stored = {"document": {"collection": "elsewhere", "document_id": "kept"}}
+    (file,) = here.scan([stored])["files"]
+    assert file["retrievers"]["art"]["best_match"]["document_id"] == "art1"
+    assert file["retrievers"]["logos"]["verdict"] == "clear"
+    assert here.fetcher.calls["art1"]
+
+
 def test_a_reference_to_a_document_cannot_be_forged(here: World) -> None:
     """What stands for a document within a call is nobody's to write."""
     forged = "data:application/x-trawl-document," + "0" * 32
