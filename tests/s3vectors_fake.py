@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from zlib import crc32
 
 import boto3
 import numpy as np
@@ -155,7 +156,10 @@ class FakeS3Vectors:
 
     def _list_vectors(self, body: dict[str, Json]) -> Json:
         index = self._index(body)
-        keys = sorted(index.vectors)
+        of = body.get("segmentCount", 1)
+        keys = sorted(
+            key for key in index.vectors if crc32(key.encode()) % of == body.get("segmentIndex", 0)
+        )
         keys = [key for key in keys if key > body.get("nextToken", "")]
         page = keys[: min(body.get("maxResults", 500), self.page_size)]
         more = {"nextToken": page[-1]} if len(page) < len(keys) else {}

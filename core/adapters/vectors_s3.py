@@ -226,11 +226,14 @@ class S3VectorIndexes:
             for one in page
         }
 
-    def pages(self, index: IndexRef) -> Iterator[list[str]]:
-        """Yield every key that is there throughout, some at a time."""
+    def pages(self, index: IndexRef, share: tuple[int, int] = (0, 1)) -> Iterator[list[str]]:
+        """Yield every key that is there throughout, or those of one of several parts."""
+        request: JsonObject = {"maxResults": MAX_PAGE}
+        if share[1] > 1:
+            request |= {"segmentIndex": share[0], "segmentCount": share[1]}
         token: JsonObject = {}
         while True:
-            page = self._call("list_vectors", index, {"maxResults": MAX_PAGE, **token})
+            page = self._call("list_vectors", index, {**request, **token})
             yield [one["key"] for one in page["vectors"]]
             if not page.get("nextToken"):
                 return

@@ -2,6 +2,7 @@
 
 import logging
 import random
+import time
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,6 +19,8 @@ _log = logging.getLogger(__name__)
 
 # Older than any write can be that is still under way.
 _LEFT_ASIDE_S: Final = 86_400.0
+# In how many rounds the vectors that lie outside are looked through.
+_SHARES: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +103,7 @@ class Upkeep:
         for place in places:
             if deadline.passed():
                 break
-            done.append(self._look_after(*place, names.get(place, place)))
+            done.append(self._look_after(*place, names.get(place, place), deadline))
         purged = 0 if deadline.passed() else self._purge(faults)
         in_order = sorted(done, key=lambda one: (one.namespace, one.collection))
         return UpkeepReport(tuple(in_order), len(places) - len(done), purged, tuple(faults))
@@ -126,7 +129,7 @@ class Upkeep:
             return set()
 
     def _look_after(
-        self, namespace_id: str, collection_id: str, names: tuple[str, str]
+        self, namespace_id: str, collection_id: str, names: tuple[str, str], deadline: Deadline
     ) -> CollectionUpkeep:
         merged, swept = False, 0
         errors: list[str] = []
@@ -137,7 +140,11 @@ class Upkeep:
         except Exception as error:
             errors.append(_fault(f"merging {namespace_id}/{collection_id}", error))
         try:
-            swept = self._store.sweep(namespace_id, collection_id)
+            # By the hour another share: rounds come by the hour, and every call is billed.
+            share = (int(time.time() // 3600) % _SHARES, _SHARES)
+            swept = self._store.sweep(
+                namespace_id, collection_id, share=share, stop=deadline.passed
+            )
         except Exception as error:
             errors.append(_fault(f"sweeping {namespace_id}/{collection_id}", error))
         return CollectionUpkeep(*names, merged, swept, "; ".join(errors) or None)

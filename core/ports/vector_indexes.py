@@ -95,6 +95,9 @@ class VectorIndexes(Protocol):
         """Return the vectors of those keys that are there."""
         ...
 
-    def pages(self, index: IndexRef) -> Iterator[list[str]]:
-        """Yield every key that is there throughout, some at a time."""
+    def pages(self, index: IndexRef, share: tuple[int, int] = (0, 1)) -> Iterator[list[str]]:
+        """Yield every key that is there throughout, some at a time.
+
+        `share` (n, of): only those of the n-th of so many parts, 16 at most, of about one size.
+        """
         ...

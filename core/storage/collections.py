@@ -27,6 +27,7 @@ from core.storage.manifest_store import ATTEMPTS, ManifestStore, too_busy
 from core.storage.merging import MergePolicy
 from core.storage.remote_vectors import (
     RemoteVectors,
+    Share,
     check_remote,
     missing_engine,
     refuse_filterable,
@@ -300,22 +301,31 @@ class CollectionStore:
         return set(self._files.places())
 
     def sweep(
-        self, namespace_id: str, collection_id: str, *, older_than_s: float = SWEEP_AGE_S
+        self,
+        namespace_id: str,
+        collection_id: str,
+        *,
+        older_than_s: float = SWEEP_AGE_S,
+        share: Share = (0, 1),
+        stop: Callable[[], bool] = lambda: False,
     ) -> int:
-        """Remove what crashed writers and dropped collections of this id left behind."""
-        removed = self._upkeep.sweep(namespace_id, collection_id, older_than_s)
-        return removed + self._sweep_vectors(namespace_id, collection_id, older_than_s)
+        """Remove what crashed writers and dropped collections of this id left behind.
 
-    def _sweep_vectors(self, namespace_id: str, collection_id: str, older_than_s: float) -> int:
+        Of vectors that lie outside, whose list may be long, only one share is looked through, and
+        no more of it once `stop` is true.
+        """
+        removed = self._upkeep.sweep(namespace_id, collection_id, older_than_s)
         try:
             remote = self._remote(self._manifests.read(namespace_id, collection_id))
         except NotFoundError:
-            return 0
+            return removed
         if remote is None:
-            return 0
-        # A write has this long for its vectors, and as long again until its manifest stands.
-        age = older_than_s + WRITE_WINDOW_S
-        return remote.sweep(lambda: self.snapshot(namespace_id, collection_id), age, self._clock())
+            return removed
+        # A write has the window for its vectors, and again until its manifest stands.
+        before = self._clock() - older_than_s - WRITE_WINDOW_S
+        return removed + remote.sweep(
+            lambda: self.snapshot(namespace_id, collection_id), before, share, stop
+        )
 
     def _discard_vectors(self, manifest: Manifest, entry: SegmentEntry) -> None:
         """Remove the vectors of a segment that lost to another write; a sweep finds what stays."""

@@ -30,6 +30,8 @@ MAX_FILTERABLE: Final = 8
 _IDENTITY: Final = frozenset({"document_id", "collection_id"})
 
 Stop = Callable[[], bool]
+# The n-th of so many parts of about one size: (n, of).
+Share = tuple[int, int]
 
 
 def check_remote(
@@ -165,16 +167,20 @@ class RemoteVectors:
             keys = [key_of(write_id.tobytes(), segment.ids[row]) for row, write_id in rows]
             self._indexes.delete(self._refs[name], keys, once=True)
 
-    def sweep(self, open_snapshot: Callable[[], Snapshot], age: float, now: float) -> int:
-        """Remove the vectors of writes that began more than `age` seconds before `now` and that
-        no document of the present version has; return how many.
+    def sweep(
+        self, open_snapshot: Callable[[], Snapshot], before: float, share: Share, stop: Stop
+    ) -> int:
+        """Remove the vectors of writes that began before `before` (Unix seconds) and that no
+        document of the present version has, as far as `stop` allows; return how many.
 
         Each page of keys is listed before the snapshot is opened: what that names is kept.
         """
         removed = 0
         for name, ref in self._refs.items():
-            for page in self._indexes.pages(ref):
-                old = [key for key in page if _is_older(key, age, now)]
+            for page in self._indexes.pages(ref, share):
+                if stop():
+                    return removed
+                old = [key for key in page if _is_older(key, before)]
                 if not old:
                     continue
                 snapshot = open_snapshot()
@@ -195,10 +201,10 @@ def _stale_keys(snapshot: Snapshot, document_id: str, name: str) -> Iterator[str
             yield key
 
 
-def _is_older(key: str, age: float, now: float) -> bool:
+def _is_older(key: str, before: float) -> bool:
     parts = split_key(key)
     # What is no key of ours was put there by somebody else: it is not ours to remove.
-    return parts is not None and age_s(parts[0], now) >= age
+    return parts is not None and age_s(parts[0], before) >= 0
 
 
 def _index_name(incarnation: str, name: str) -> str:

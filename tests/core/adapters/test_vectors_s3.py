@@ -121,6 +121,15 @@ def test_large_calls_are_cut_to_the_services_limits(
     assert fake.stored_keys() == []
 
 
+def test_shares_of_a_list_make_the_whole(indexes: S3VectorIndexes) -> None:
+    indexes.create(ref())
+    keys = [f"k{n:02}" for n in range(50)]
+    indexes.put(ref(), [entry(key, 1.0, 0.0) for key in keys])
+    shares = [[k for page in indexes.pages(ref(), (n, 16)) for k in page] for n in range(16)]
+    assert sorted(key for share in shares for key in share) == keys
+    assert max(map(len, shares)) < 20
+
+
 def test_a_put_of_wide_vectors_stays_below_the_largest_request(
     fake: FakeS3Vectors, indexes: S3VectorIndexes
 ) -> None:

@@ -211,6 +211,19 @@ def test_foreign_keys_are_left_alone(world: RemoteWorld) -> None:
     assert len(world.fake.stored_keys()) == 4
 
 
+def test_a_sweep_can_be_shared_out_and_stopped(world: RemoteWorld) -> None:
+    world.fake.before = fail_on("DeleteVectors")
+    for _ in range(2):
+        world.store.upsert(*PLACE, [doc(f"d{n}", X) for n in range(40)])
+    world.fake.before = works
+    world.now += PAST_SWEEPS
+    assert world.store.sweep(*PLACE, stop=lambda: True) == 0
+    removed = [world.store.sweep(*PLACE, share=(n, 16)) for n in range(16)]
+    assert sum(removed) == 40
+    assert max(removed) < 20
+    assert len(world.found(*X, k=100)) == len(world.fake.stored_keys()) == 40
+
+
 def test_a_write_that_took_too_long_is_not_made(world: RemoteWorld) -> None:
     def late(name: str, _request: dict[str, Any]) -> None:
         if name == "PutVectors":
