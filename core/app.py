@@ -150,8 +150,12 @@ def build_app(settings: Settings, *, base_url: str = "http://127.0.0.1:8080") ->
         buckets, assets, buckets.bucket(results), settings.presign_s, settings.spill_bytes
     )
     job_store = JobStore(records, buckets.bucket(results))
+    scan_store = ScanStore(records, buckets.bucket(results), settings.results_days * _DAY_S)
     namespaces = NamespaceCatalog(
-        records, collections, own_buckets=frozenset(names), clear_jobs=job_store.clear
+        records,
+        collections,
+        own_buckets=frozenset(names),
+        clear=(job_store.clear, scan_store.clear),
     )
     work = JobWork(
         job_store,
@@ -189,7 +193,7 @@ def build_app(settings: Settings, *, base_url: str = "http://127.0.0.1:8080") ->
         scans=Scans(
             services,
             Scanner(services, planner, retrievers),
-            ScanStore(records, delivery.results, settings.results_days * _DAY_S),
+            scan_store,
             delivery,
         ),
         _close_jobs=close_jobs,

@@ -1,7 +1,7 @@
 """Namespaces: created, found by id or name, changed, and deleted with all that is in them."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, replace
 from typing import Any, Final
 
@@ -44,7 +44,7 @@ class NamespaceCatalog:
     """Every namespace of a deployment. Ids and names share one space, so neither hides another.
 
     `own_buckets` are the service's: no namespace may register them, for they hold the media of
-    all the others. `clear_jobs` deletes the jobs of a namespace.
+    all the others. `clear` are what delete the rest of a namespace: its jobs, its scans.
     """
 
     def __init__(
@@ -53,13 +53,13 @@ class NamespaceCatalog:
         collections: CollectionCatalog,
         *,
         own_buckets: frozenset[str] = frozenset(),
-        clear_jobs: Callable[[str], None] = lambda _namespace_id: None,
+        clear: Sequence[Callable[[str], None]] = (),
     ) -> None:
         self._records = records
         self._collections = collections
         self._retrievers = Directory(records, "ret", "retriever")
         self._own_buckets = own_buckets
-        self._clear_jobs = clear_jobs
+        self._clear_others = clear
 
     def find(self, id_or_name: str) -> Namespace:
         """Return a namespace; `NotFoundError` also for one that is being deleted."""
@@ -194,7 +194,8 @@ class NamespaceCatalog:
                 return
 
     def _clear(self, namespace_id: str) -> None:
-        self._clear_jobs(namespace_id)
+        for clear in self._clear_others:
+            clear(namespace_id)
         for record in list(self._retrievers.all(namespace_id)):
             self._retrievers.remove(record, record.value["retriever_name"])
         for collection in self._collections.all(namespace_id):

@@ -71,7 +71,7 @@ class ScanStore:
         """
         partition = _partition(namespace)
         name = request.idempotency_key or ""
-        key = f"key/{hashlib.sha256(name.encode()).hexdigest()}"
+        key = f"{_life(namespace)}key/{hashlib.sha256(name.encode()).hexdigest()}"
         digest = _digest(request)
         found = self._records.get(partition, key)
         if found is None:
@@ -93,7 +93,8 @@ class ScanStore:
         name = f"{namespace.namespace_id}/results/{claim.scan_id}/{new_id('answer')}.json"
         self._blobs.put(name, orjson.dumps(answer), content_type="application/json")
         value: JsonObject = {"object": name, "presigned": presigned}
-        self._records.put(Put(partition, f"scan/{claim.scan_id}", value, ttl_s=self._keep_s))
+        key = f"{_life(namespace)}{claim.scan_id}"
+        self._records.put(Put(partition, key, value, ttl_s=self._keep_s))
         if claim.key is not None:
             self._put_key(namespace, claim, "done", 0.0)
 
@@ -116,8 +117,21 @@ class ScanStore:
             raise NotFoundError("scan", scan_id)
         return found["answer"], found["presigned"]
 
+    def clear(self, namespace_id: str) -> None:
+        """Delete every scan of a namespace, and the documents that moved out of answers."""
+        partition, after = f"scans/{namespace_id}", None
+        while True:
+            page = self._records.list(partition, limit=1000, after=after)
+            for record in page.records:
+                self._records.delete(Delete(partition, record.key))
+            after = page.after
+            if after is None:
+                break
+        for blob in list(self._blobs.list(f"{namespace_id}/results/")):
+            self._blobs.delete(blob.key)
+
     def _read(self, namespace: Namespace, scan_id: str) -> JsonObject | None:
-        record = self._records.get(_partition(namespace), f"scan/{scan_id}")
+        record = self._records.get(_partition(namespace), f"{_life(namespace)}{scan_id}")
         if record is None:
             return None
         try:
@@ -162,8 +176,12 @@ def _running() -> ConflictError:
 
 
 def _partition(namespace: Namespace) -> str:
-    # Ids of deleted namespaces may be taken again, by others.
-    return f"scans/{namespace.namespace_id}/{namespace.created_at}"
+    return f"scans/{namespace.namespace_id}"
+
+
+def _life(namespace: Namespace) -> str:
+    # Ids of deleted namespaces may be taken again, by others, while a scan is still running.
+    return f"{namespace.created_at}/"
 
 
 def _digest(request: ScanRequest) -> str:

@@ -86,6 +86,16 @@ def test_a_namespace_that_takes_an_id_again_finds_nothing_of_the_last_one(here: 
     assert again["scan_id"] != mine["scan_id"]
 
 
+def test_a_deleted_namespace_leaves_no_scan_behind(here: World) -> None:
+    here.scan([url("art0")], ["art"], idempotency_key="k")
+    kept = here.app.engine._delivery.results
+    place = here.namespace.namespace_id
+    assert list(kept.list(f"{place}/"))
+    here.app.namespaces.delete(place)
+    assert not list(kept.list(f"{place}/"))
+    assert not here.app.records.list(f"scans/{place}").records
+
+
 def test_a_key_runs_again_only_what_has_not_succeeded(
     here: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
