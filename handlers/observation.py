@@ -20,6 +20,8 @@ for _name in ("trawl", "core"):
     logging.getLogger(_name).propagate = False
     logging.getLogger(_name).setLevel(logging.INFO)
 
+# The operation of health probes.
+_PROBE: Final = "get_health"
 # Fact -> the metric that counts it. What is zero is left out: every name that is sent costs.
 _COUNTED: Final = {
     "completed": "QueriesCompleted",
@@ -38,6 +40,9 @@ def observe(request: ApiRequest, response: ApiResponse, milliseconds: float, *, 
     facts = dict(response.facts)
     failures = facts.pop("failures", ())
     _measure(response, milliseconds, cold=cold)
+    if response.status == 200 and facts.get("operation") == _PROBE and not cold:
+        # They come every few seconds: the metrics count them, and the gateway's log names them.
+        return
     for failure in failures:
         logger.warning("query failed", extra={"batch_id": facts.get("batch_id"), **failure})
     logger.info(
