@@ -22,16 +22,11 @@ from core.ports.blobs import Blobs
 from core.ports.records import Records
 from core.ports.vector_indexes import VectorIndexes
 from core.storage.document_checks import check_documents
+from core.storage.engines import Engines, clean_up
 from core.storage.manifest import EMBEDDED, Manifest, SegmentEntry
 from core.storage.manifest_store import ATTEMPTS, ManifestStore, too_busy
 from core.storage.merging import MergePolicy
-from core.storage.remote_vectors import (
-    RemoteVectors,
-    Share,
-    check_remote,
-    missing_engine,
-    refuse_filterable,
-)
+from core.storage.remote_vectors import Share
 from core.storage.segment_cache import CacheCounts, SegmentCache
 from core.storage.segment_files import WRITE_WINDOW_S, SegmentFiles, segments_folder
 from core.storage.segments import StoredDocument, encode_segment
@@ -69,7 +64,7 @@ class CollectionStore:
         self._blobs = blobs
         self._cache = cache
         self._policy = merge_policy
-        self._indexes = dict(indexes or {})
+        self._engines = Engines(indexes or {})
         self._clock = clock
         self._manifests = ManifestStore(records, sleep)
         self._files = SegmentFiles(blobs, cache, clock)
@@ -99,12 +94,7 @@ class CollectionStore:
         `AlreadyExistsError`, `InvalidRequestError`, and what the engine's service raises.
         """
         check_specs(specs or ())
-        if engine == EMBEDDED:
-            refuse_filterable(filterable)
-        elif engine not in self._indexes:
-            raise missing_engine(engine)
-        else:
-            check_remote(self._indexes[engine], specs, filterable)
+        self._engines.check(engine, specs, filterable)
         manifest = self._manifests.create(
             namespace_id,
             collection_id,
@@ -113,7 +103,7 @@ class CollectionStore:
             engine=engine,
             filterable=filterable,
         )
-        remote = self._remote(manifest)
+        remote = self._engines.remote(manifest)
         if remote is not None:
             try:
                 remote.create()
@@ -124,21 +114,13 @@ class CollectionStore:
                 raise
         return manifest
 
-    def _remote(self, manifest: Manifest) -> RemoteVectors | None:
-        """Return where the collection's vectors lie, None if in its segments."""
-        if manifest.engine == EMBEDDED:
-            return None
-        if manifest.engine not in self._indexes:
-            raise missing_engine(manifest.engine)
-        return RemoteVectors(self._indexes[manifest.engine], manifest)
-
     def describe(self, namespace_id: str, collection_id: str) -> Manifest:
         """Return the manifest: version, specs, sizes. It reads one record and no segment."""
         return self._manifests.read(namespace_id, collection_id)
 
     def drop(self, namespace_id: str, collection_id: str) -> None:
         """Remove the collection and everything in it; `NotFoundError` if there is none."""
-        remote = self._remote(self._manifests.read(namespace_id, collection_id))
+        remote = self._engines.remote(self._manifests.read(namespace_id, collection_id))
         if remote is not None:
             remote.drop()  # first: once the manifest is gone, nothing names what is left there
         manifest = self._manifests.drop(namespace_id, collection_id)
@@ -167,7 +149,7 @@ class CollectionStore:
         snapshot = self._snapshots.get(key)
         if snapshot is None:
             segments = [self._files.load(entry) for entry in manifest.segments]
-            remote = self._remote(manifest)
+            remote = self._engines.remote(manifest)
             snapshot = build_snapshot(
                 namespace_id, collection_id, manifest, segments, self._cache, remote=remote
             )
@@ -199,7 +181,8 @@ class CollectionStore:
             return present.add(entry, now)
 
         stored = self._manifests.swap(namespace_id, collection_id, start, add)
-        self._forget_replaced(namespace_id, collection_id, stored, checked)
+        ids = [document.document_id for document in checked]
+        self._forget_replaced(namespace_id, collection_id, stored, ids)
         self._merge_if_due(namespace_id, collection_id, stored)
         return stored.version
 
@@ -229,7 +212,8 @@ class CollectionStore:
                 return snapshot.version
             stored = self._try_write(snapshot, documents, deletes)
             if stored is not None:
-                self._forget_replaced(namespace_id, collection_id, stored, documents, deletes)
+                ids = [*(document.document_id for document in documents), *deletes]
+                self._forget_replaced(namespace_id, collection_id, stored, ids)
                 self._merge_if_due(namespace_id, collection_id, stored)
                 return stored.version
             self._manifests.pause(attempt)
@@ -253,7 +237,9 @@ class CollectionStore:
             if entry.segment_id in present.recent:
                 # The store had let the write through and refused a repetition of its request.
                 return present
-            self._discard_vectors(start, entry)
+            remote = self._engines.remote(start)
+            if remote is not None:
+                clean_up(entry.segment_id, lambda: remote.discard(self._files.load(entry)))
             self._files.delete(entry.key)
             return None
 
@@ -268,7 +254,7 @@ class CollectionStore:
         deletes: Sequence[str] = (),
     ) -> SegmentEntry:
         folder = segments_folder(namespace_id, collection_id, manifest.incarnation)
-        remote = self._remote(manifest)
+        remote = self._engines.remote(manifest)
         if remote is not None:
             # The vectors first: what the manifest will name is there by then.
             write_id = new_write_id(self._clock)
@@ -316,7 +302,7 @@ class CollectionStore:
         """
         removed = self._upkeep.sweep(namespace_id, collection_id, older_than_s)
         try:
-            remote = self._remote(self._manifests.read(namespace_id, collection_id))
+            remote = self._engines.remote(self._manifests.read(namespace_id, collection_id))
         except NotFoundError:
             return removed
         if remote is None:
@@ -327,36 +313,19 @@ class CollectionStore:
             lambda: self.snapshot(namespace_id, collection_id), before, share, stop
         )
 
-    def _discard_vectors(self, manifest: Manifest, entry: SegmentEntry) -> None:
-        """Remove the vectors of a segment that lost to another write; a sweep finds what stays."""
-        remote = self._remote(manifest)
-        if remote is None:
-            return
-        try:
-            remote.discard(self._files.load(entry))
-        except TrawlError as error:
-            _log.warning("vectors of the lost segment %s stay: %s", entry.segment_id, error)
-
     def _forget_replaced(
-        self,
-        namespace_id: str,
-        collection_id: str,
-        stored: Manifest,
-        documents: Sequence[StoredDocument],
-        deletes: Sequence[str] = (),
+        self, namespace_id: str, collection_id: str, stored: Manifest, document_ids: Iterable[str]
     ) -> None:
-        """Remove the vectors that a write replaced from where they lie outside; a sweep finds
-        what stays."""
+        """Remove the vectors that a write replaced where they lie outside."""
         if stored.engine == EMBEDDED:
             return
-        try:
+
+        def forget() -> None:
             snapshot = self._open(namespace_id, collection_id, stored)
             if snapshot.remote is not None:
-                ids = [*(document.document_id for document in documents), *deletes]
-                snapshot.remote.forget(snapshot, ids)
-        except TrawlError as error:
-            # The write itself is stored, and the vectors that stay are never taken for live.
-            _log.warning("old vectors of %s/%s stay: %s", namespace_id, collection_id, error)
+                snapshot.remote.forget(snapshot, list(document_ids))
+
+        clean_up(f"{namespace_id}/{collection_id}", forget)
 
     def _merge_if_due(self, namespace_id: str, collection_id: str, stored: Manifest) -> None:
         if self._policy is None or not self._policy.choose(stored.segments):

@@ -210,20 +210,3 @@ def _is_older(key: str, before: float) -> bool:
 def _index_name(incarnation: str, name: str) -> str:
     """Return an index's name: lowercase letters, digits and hyphens, 63 characters at most."""
     return f"trawl-{incarnation}-{blake2b(name.encode(), digest_size=8).hexdigest()}"
-
-
-def refuse_filterable(filterable: Sequence[str]) -> None:
-    """Raise `InvalidRequestError` if fields are declared to an engine that needs no such thing."""
-    if filterable:
-        message = "the embedded engine filters by every field: nothing is to be declared"
-        raise InvalidRequestError(message, [Problem("filterable_fields", message)])
-
-
-def missing_engine(engine: str) -> InvalidRequestError:
-    """Return the error of a collection whose engine is not set up in this deployment."""
-    message = (
-        f"engine {engine!r} is not set up here: it needs a vector bucket, which a deployment gets "
-        "with the context flag `-c s3vectors=true`, and any other process with the variable "
-        "TRAWL_VECTOR_BUCKET"
-    )
-    return InvalidRequestError(message, [Problem("engine", message, "engine_unavailable")])

@@ -104,7 +104,7 @@ def test_answers_are_those_of_the_embedded_engine(
 ) -> None:
     monkeypatch.setattr(remote_searching, "MAX_READ", most_read)
 
-    @settings(derandomize=True, deadline=None, max_examples=30)
+    @settings(derandomize=True, deadline=None, max_examples=20)
     @given(steps)
     def check(taken: list[Any]) -> None:
         inside, outside = World(EAGER), RemoteWorld(EAGER, metric)
