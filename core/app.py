@@ -34,6 +34,7 @@ from core.planner import Planner
 from core.ports.blobs import Blobs, BlobStores
 from core.ports.jobs import JobRunner
 from core.ports.media import MediaExtractor
+from core.ports.previews import Previewer
 from core.ports.queues import IngestQueues
 from core.ports.records import Records
 from core.ports.vector_indexes import VectorIndexes
@@ -289,6 +290,13 @@ def _extractor(settings: Settings, results: Blobs) -> MediaExtractor:
     from core.adapters.media_lambda import LambdaMediaExtractor
 
     return LambdaMediaExtractor(settings.media_function, results)
+
+
+def build_previewer() -> Previewer:
+    """Build what shows files to people, in a child process of its own; `close` it."""
+    from core.adapters.media_process import ProcessLimits, ProcessMediaExtractor
+
+    return ProcessMediaExtractor(workers=1, limits=ProcessLimits(wall_seconds=12, cpu_seconds=10))
 
 
 def _ingest_queues(settings: Settings) -> IngestQueues | None:

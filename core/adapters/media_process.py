@@ -13,7 +13,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from typing import Any
 from core.deadline import Deadline
 from core.errors import DeadlineError, MediaError, UnavailableError
 from core.media.extractors import find_extractor
+from core.media.preview_wire import unpack_preview
 from core.media.wire import (
     FRAME,
     frame_lengths,
@@ -30,6 +31,7 @@ from core.media.wire import (
     unpack_fault,
 )
 from core.ports.media import Extraction
+from core.ports.previews import Preview
 from core.types import JsonObject
 
 
@@ -88,6 +90,16 @@ class ProcessMediaExtractor:
         if "fault" in header:
             raise unpack_fault(header["fault"])
         return unpack_extraction(info, header, body)
+
+    def preview(self, data: bytes, *, deadline: Deadline, times_ms: Sequence[int] = ()) -> Preview:
+        """Return what can be shown of a file; see `Previewer.preview`."""
+        if len(data) > self._limits.file_bytes:
+            raise MediaError(f"it has {len(data)} bytes; {self._limits.file_bytes} are shown")
+        request = {"preview": {"times_ms": list(times_ms)}}
+        header, body = self._ask(pack_frame(request, data), deadline)
+        if "fault" in header:
+            raise unpack_fault(header["fault"])
+        return unpack_preview(header, body)
 
     def pids(self) -> tuple[int, ...]:
         """Return the process ids of the children there are, for whoever watches the machine."""

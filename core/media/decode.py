@@ -64,6 +64,35 @@ def decode_picture(data: bytes, declared_type: str | None = None) -> Picture:
         return Picture(np.asarray(small, np.uint8), mime, width, height, notes)
 
 
+def decode_colours(data: bytes, side: int) -> tuple[int, int, bytes]:
+    """Return the first frame as (width, height, RGB), upright, at most `side` px wide or high.
+
+    For people to look at; transparency on white. Raises as `decode_picture`.
+    """
+    mime = _checked_type(data, None)
+    if mime == "image/webp":
+        _check_pixels(_webp_size(data))
+    with _faults_named(mime):
+        from PIL import Image
+
+        image = _open(data, mime)
+        _check_pixels(image.size)
+        share = min(1.0, side / max(image.size))
+        size = max(1, round(image.width * share)), max(1, round(image.height * share))
+        if mime == "image/jpeg":
+            image.draft("RGB", (2 * side, 2 * side))
+        if image.mode.startswith("I") or image.mode == "F":
+            image.load()  # only a loaded TIFF says what its numbers are
+            small = _eight_bits(image).resize(size, reducing_gap=2.0)
+        elif image.has_transparency_data:
+            clear = image.convert("RGBA").resize(size, reducing_gap=2.0)
+            small = Image.alpha_composite(Image.new("RGBA", size, "white"), clear)
+        else:
+            small = image.convert("RGB").resize(size, reducing_gap=2.0)
+        upright = _turn(small.convert("RGB"), _orientation(image))
+        return upright.width, upright.height, upright.tobytes()
+
+
 def _checked_type(data: bytes, declared_type: str | None) -> str:
     if not data:
         raise MediaError("the file is empty")

@@ -16,6 +16,8 @@ from core.media.decode import require_pillow
 from core.media.extraction import extract
 from core.media.extractors import IMAGE_PDQ
 from core.media.file_types import IMAGES
+from core.media.preview import make_preview
+from core.media.preview_wire import pack_preview
 from core.media.recordings import require_av
 from core.media.sandbox import arm_cpu_limit, deny_syscalls, limit_resources, one_processor
 from core.media.warming import warm_up_recordings
@@ -53,6 +55,8 @@ def main() -> NoReturn:
 
 def _answer(request: JsonObject, data: bytes) -> tuple[JsonObject, bytes]:
     try:
+        if "preview" in request:
+            return pack_preview(make_preview(data, **request["preview"]))
         return pack_extraction(extract(data=data, **request))
     except Exception as error:  # whatever it is, this process goes on and the parent is told
         return {"fault": pack_fault(error)}, b""
@@ -69,6 +73,7 @@ def _warm_up() -> None:
         sample = io.BytesIO()
         noise.convert("RGB").save(sample, format_name)
         extract(IMAGE_PDQ.name, sample.getvalue(), as_query=True)
+        make_preview(sample.getvalue())
     try:
         require_av()
     except MissingExtraError:
@@ -76,6 +81,7 @@ def _warm_up() -> None:
     with one_processor():
         for name, recording in warm_up_recordings():
             extract(name, recording, as_query=True)
+            make_preview(recording)
 
 
 def _thread_count() -> int:
