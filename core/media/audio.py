@@ -29,6 +29,8 @@ from core.ports.media import Chunk, Extraction, MediaInfo, MediaWarning, Place
 # 0.06 s of a stored one.
 REFERENCE_STEP: Final = 4
 MAX_SECONDS: Final = 7200
+# Hz. From fewer, what a header claims to be seconds would be hours of made-up samples.
+MIN_SAMPLE_RATE: Final = 4000
 MAX_SAMPLE_RATE: Final = 768_000
 # A vector of which less is sound says nothing: all silences are alike.
 _MIN_LOUD: Final = 0.5
@@ -108,10 +110,11 @@ def _resampled(resampler: Any, frame: Any) -> Iterator[NDArray[np.int16]]:
 
 def _check_sound(frame: Any) -> None:
     channels = len(frame.layout.channels)
-    if not 1 <= channels <= MAX_CHANNELS or not 1 <= frame.sample_rate <= MAX_SAMPLE_RATE:
+    usual = MIN_SAMPLE_RATE <= frame.sample_rate <= MAX_SAMPLE_RATE
+    if not usual or not 1 <= channels <= MAX_CHANNELS:
         raise MediaError(
             f"sound of {channels} channels at {frame.sample_rate} Hz is not decoded:"
-            f" at most {MAX_CHANNELS} at {MAX_SAMPLE_RATE} Hz"
+            f" 1 to {MAX_CHANNELS} at {MIN_SAMPLE_RATE} to {MAX_SAMPLE_RATE} Hz are"
         )
 
 

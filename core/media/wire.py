@@ -18,7 +18,7 @@ from core.ports.media import Chunk, Extraction, MediaInfo, MediaWarning, Place
 from core.types import JsonObject
 
 FRAME = struct.Struct(">II")  # the lengths of a header and of the body that follows it
-MAX_HEADER_BYTES = 1 << 20
+MAX_HEADER_BYTES = 1 << 21  # two hours of sound are 14,500 chunks of 95 bytes
 MAX_BODY_BYTES = 1 << 24
 
 FaultKind = Literal["media", "request", "extra", "memory", "internal"]

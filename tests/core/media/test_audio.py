@@ -1,11 +1,12 @@
 """audio.chromaprint: which chunks a file has, where they lie, and what is said of the rest."""
 
-from itertools import pairwise
+from itertools import chain, pairwise, repeat
 
 import numpy as np
 import pytest
 
 from core.errors import MediaError
+from core.media import recordings
 from core.media.extraction import extract
 from core.ports.media import Extraction
 from tests.core.media.pictures import distance, encode, landscape
@@ -141,3 +142,19 @@ def test_a_damaged_file_says_so() -> None:
     found = extract(NAME, bytes(data))
     assert codes(found) == ["damaged"]
     assert found.chunks
+
+
+def test_a_sample_rate_that_no_sound_has_is_refused() -> None:
+    data = bytearray(WAV)
+    at = data.index(b"fmt ") + 12
+    data[at : at + 4] = (1).to_bytes(4, "little")
+    with pytest.raises(MediaError, match="at 1 Hz is not decoded"):
+        extract(NAME, bytes(data))
+
+
+def test_a_file_that_takes_too_long_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    late = chain(repeat(False, 20), repeat(True))
+    monkeypatch.setattr(recordings.Recording, "out_of_time", lambda _: next(late))
+    found = extract(NAME, encode_sound(TUNE, "flac", "flac"))
+    assert codes(found)[0] == "cut_off"
+    assert "0.0 s" not in found.warnings[0].message

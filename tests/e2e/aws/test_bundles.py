@@ -51,7 +51,7 @@ def test_every_library_is_built_for_the_runtime(bundle: Path) -> None:
 def test_the_media_bundle_holds_decoders_and_nothing_that_speaks_to_aws() -> None:
     bundle = build_bundle(RUNTIME, BUNDLES["media"])
     names = {path.name for path in bundle.iterdir()}
-    assert {"PIL", "numpy", "core", "handlers"} <= names
+    assert {"PIL", "av", "numpy", "core", "handlers"} <= names
     assert not names & {"boto3", "botocore", "urllib3", "pydantic", "aws_lambda_powertools"}
 
 
