@@ -38,7 +38,7 @@ class ContentFetcher:
 
     def _make_https(self) -> "HttpsFetcher":
         """Return the one fetcher, made at first use: the certificates of all the world's
-        authorities and a client of HTTP are a quarter of a cold start."""
+        authorities and a client of HTTP are a tenth of a cold start."""
         from core.adapters.fetch_https import HttpsFetcher
 
         with self._lock:
