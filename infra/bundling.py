@@ -50,8 +50,17 @@ def build_bundle(python: str, wanted: Sequence[str]) -> Path:
         _remove_dead_weight(folder)
         _copy_sources(folder)
         make_reproducible(folder)
-        folder.rename(target)
+        _keep(folder, target)
     return target
+
+
+def _keep(folder: Path, target: Path) -> None:
+    """Rename the folder, unless another deploy has built the same meanwhile."""
+    try:
+        folder.rename(target)
+    except OSError:
+        if not target.exists():
+            raise
 
 
 def requirements(

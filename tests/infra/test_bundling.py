@@ -98,3 +98,19 @@ def test_a_record_lists_what_is_there(tmp_path: Path) -> None:
     assert "../../bin/tool" not in record
     assert '"lib/with,comma.py"' in record
     assert not (tmp_path / "lib-1.0.dist-info/direct_url.json").exists()
+
+
+def test_two_deploys_may_build_the_same_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def install(_wanted: Any, _python: str, folder: Path) -> None:
+        install_as_pip(folder, "/home/a", 0o600, 1)
+        if not (tmp_path / "build").joinpath("other").exists():
+            (tmp_path / "build" / "other").mkdir()
+            build_bundle("3.13", ["lib"])
+
+    monkeypatch.setattr(bundling, "_install", install)
+    monkeypatch.setattr(bundling, "BUILD", tmp_path / "build")
+    built = build_bundle("3.13", ["lib"])
+    assert (built / "core/app.py").exists()
+    assert {path.name for path in (tmp_path / "build").iterdir()} == {"other", built.name}
