@@ -82,27 +82,33 @@ def redrive(dead: Queue, work: Queue, *, key_prefix: str = "") -> Moved:
     One by one, not by SQS's own task: that takes no choice, and says in the end only about how
     many. Who is killed in between has sent one message twice, which does no harm.
     """
+    sent: set[str] = set()
 
-    def send(failure: Failure) -> None:
+    def send(failure: Failure) -> bool:
+        # It was sent a moment ago and has failed again: else this might never come to an end.
+        if failure.message.body in sent:
+            return False
         work.send(failure.message.body)
+        sent.add(failure.message.body)
+        return True
 
     return _move(dead, send, key_prefix)
 
 
 def discard(dead: Queue, *, key_prefix: str) -> Moved:
     """Throw messages away, those of keys that begin so."""
-    return _move(dead, lambda _failure: None, key_prefix)
+    return _move(dead, lambda _failure: True, key_prefix)
 
 
-def _move(dead: Queue, first: Callable[[Failure], None], key_prefix: str) -> Moved:
+def _move(dead: Queue, take: Callable[[Failure], bool], key_prefix: str) -> Moved:
+    """Remove the messages of such keys that `take` says yes to."""
     moved = 0
     held: list[Failure] = []
     try:
         for batch in _receive_all(dead):
             held += batch
             for failure in batch:
-                if failure.matches(key_prefix):
-                    first(failure)
+                if failure.matches(key_prefix) and take(failure):
                     dead.delete(failure.message.receipt)
                     held.remove(failure)
                     moved += 1

@@ -16,7 +16,7 @@ def read_keys(body: str, bucket: str | None = None) -> tuple[str, ...]:
     """
     try:
         event = json.loads(body)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BadRequestError(f"the message is not JSON: {error}") from error
     if not isinstance(event, dict):
         raise BadRequestError("the message is no S3 event notification: not an object")

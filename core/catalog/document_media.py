@@ -18,6 +18,10 @@ from core.types import JsonObject
 
 # Fetching waits for the network; the extraction's own processes bound the work.
 _THREADS: Final = 4
+# Chunks in a row that may be missing, since somebody deleted them by their ids, with others behind
+# them: at the beginning, where most files simply have no chunks, and later.
+_MISSING_AT_FIRST: Final = 8
+_MISSING_LATER: Final = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,10 +130,15 @@ def stale_chunks(snapshot: Snapshot, root_id: str, kept: frozenset[str]) -> Iter
     """Yield the ids that an earlier version of this file had and the new one has not."""
     if root_id not in kept and snapshot.find(root_id) is not None:
         yield root_id
+    missing, bound = 0, _MISSING_AT_FIRST
     for n in count():
         document_id = f"{root_id}#{n}"
         if snapshot.find(document_id) is None:
-            return
+            missing += 1
+            if missing == bound:
+                return
+            continue
+        missing, bound = 0, _MISSING_LATER
         if document_id not in kept:
             yield document_id
 

@@ -41,6 +41,8 @@ from core.storage.snapshot import Snapshot
 _log = logging.getLogger(__name__)
 
 _THREADS: Final = 10
+# Each holds its collection's segments meanwhile: all of a batch's at once might not fit.
+_COLLECTIONS_AT_ONCE: Final = 3
 # Files are read until this long before the end, so that those read in time are also written.
 WRITE_RESERVE_S: Final = 15.0
 
@@ -94,13 +96,15 @@ class Ingest:
         def run(files: list[ReferenceFile]) -> dict[str, Outcome]:
             try:
                 return self._run_collection(files, deadline)
+            except TrawlError as error:
+                return dict.fromkeys((file.key for file in files), _not_now(error))
             except Exception as error:
                 # A defect of ours must not cost the other collections their files.
                 _log.exception("ingesting into %s failed", files[0].collection)
                 return dict.fromkeys((file.key for file in files), _later(error))
 
         if groups:
-            with ThreadPoolExecutor(min(_THREADS, len(groups))) as pool:
+            with ThreadPoolExecutor(min(_COLLECTIONS_AT_ONCE, len(groups))) as pool:
                 for found in pool.map(run, groups.values()):
                     outcomes.update(found)
         return outcomes
@@ -155,8 +159,6 @@ class Ingest:
             return {}
         snapshot = self._store.snapshot(collection.namespace_id, collection.collection_id)
         until = Deadline(deadline.at - WRITE_RESERVE_S)
-        reader = reader_of(self._assets, {file.key: info.etag for file, info in present.items()})
-        indexer = MediaIndexer(self._fetcher, self._extractor, reader)
 
         def read(file: ReferenceFile) -> Outcome | Replacement:
             info = present[file]
@@ -169,6 +171,8 @@ class Ingest:
                     )
                 uri = f"s3://{self._assets.bucket}/{file.key}"
                 job = MediaJob(0, file.document_id, uri)
+                reader = reader_of(self._assets, info)
+                indexer = MediaIndexer(self._fetcher, self._extractor, lambda _namespace: reader)
                 result = indexer.extract(namespace, collection, [job], deadline=until)[0]
                 if isinstance(result, TrawlError):
                     raise result
@@ -212,7 +216,7 @@ class Ingest:
                 # One document that the collection refuses must not cost the others.
                 alone = (self._write(collection, [change], deadline) for change in changes)
                 return {key: outcome for found in alone for key, outcome in found.items()}
-            return dict.fromkeys((change.file.key for change in changes), outcome_of(error))
+            return dict.fromkeys((change.file.key for change in changes), _not_now(error))
         return outcomes
 
 
@@ -228,9 +232,16 @@ def _settle(change: Change, states: Mapping[str, State], snapshot: Snapshot) -> 
     return change.outcome
 
 
+def _not_now(error: TrawlError) -> Outcome:
+    """Return what an error means for files whose collection was there a moment ago.
+
+    If that is gone by now, the next look says what it means for each of them: for those that are
+    gone too, nothing; and another collection may have its name by then.
+    """
+    return Outcome("later", error) if isinstance(error, NotFoundError) else outcome_of(error)
+
+
 def _later(error: Exception) -> Outcome:
-    if isinstance(error, TrawlError):
-        return outcome_of(error)
     return Outcome("later", UnavailableError(f"unexpected {type(error).__name__}; see the log"))
 
 

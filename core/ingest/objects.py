@@ -1,11 +1,10 @@
 """The present state of objects, told by their etags: what is there now, and exactly that read."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 from core.errors import BlobNotFoundError, ConflictError, TrawlError
-from core.models.namespaces import Namespace
 from core.ports.blobs import BlobInfo, Blobs
 from core.ports.media import ReadObject
 
@@ -32,16 +31,18 @@ def look_at(blobs: Blobs, keys: Iterable[str]) -> dict[str, State]:
         return dict(zip(keys, pool.map(look, keys), strict=True))
 
 
-def reader_of(blobs: Blobs, etags: Mapping[str, str]) -> Callable[[Namespace], ReadObject]:
-    """Return what reads these objects of the bucket, each as the etag names it and no other.
+def reader_of(blobs: Blobs, info: BlobInfo) -> ReadObject:
+    """Return what reads this one object, whatever it is asked for, as its etag names it.
 
-    Without the etag, bytes of one version could be stored under the name of another.
+    Without the etag, bytes of one version could be stored under the name of another. And `s3://`
+    values lose the spaces at their ends, where a key may have some: asked by such a value, it
+    would be another object that is read.
     """
 
-    def read(_bucket: str, key: str, most: int) -> bytes:
+    def read(_bucket: str, _key: str, most: int) -> bytes:
         try:
-            return blobs.get(key, length=most, if_match=etags[key])
+            return blobs.get(info.key, length=most, if_match=info.etag)
         except BlobNotFoundError:
-            raise ConflictError(f"{key} was removed while it was read") from None
+            raise ConflictError(f"{info.key} was removed while it was read") from None
 
-    return lambda _namespace: read
+    return read

@@ -196,6 +196,7 @@ def test_no_queues_are_a_fault_of_the_deployment(
         '{"Records": [{"s3": {"bucket": {"name": "assets-bucket"}, "object": {"key": "%ff"}}}]}',
         body_of(A, bucket="another-bucket"),
         "\ud800",
+        "[" * 100_000,
     ],
 )
 def test_a_poisoned_message_is_given_up_on_with_its_reason(function: Function, body: str) -> None:

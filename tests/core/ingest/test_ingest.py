@@ -277,3 +277,40 @@ def test_time_that_runs_out_in_the_middle_defers_the_rest(world: IngestWorld) ->
 
 def test_no_keys_are_no_work(world: IngestWorld) -> None:
     assert world.run() == {}
+
+
+@pytest.mark.parametrize("end", [" ", "\u00a0", "\u3000", "  "])
+def test_a_name_that_ends_in_a_space_is_no_other_name(world: IngestWorld, end: str) -> None:
+    world.assets.put(A, b"one")
+    world.assets.put(A + end, b"two")
+    assert world.statuses(A, A + end) == ["ingested", "ingested"]
+    assert world.hashes() == {A: sha256(b"one"), A + end: sha256(b"two")}
+
+
+@pytest.mark.parametrize("path", ["a?b#c.png", "100%25.png", "a+b.png", "ü/日本.png", "x" * 900])
+def test_a_name_is_taken_as_it_is(world: IngestWorld, path: str) -> None:
+    world.assets.put(key_of(path), b"one")
+    assert world.statuses(key_of(path)) == ["ingested"]
+    assert world.hashes() == {key_of(path): sha256(b"one")}
+
+
+def test_a_collection_that_goes_meanwhile_is_looked_for_again(world: IngestWorld) -> None:
+    """Between finding it and writing to it: the next look says what each file is then."""
+    world.assets.put(A, b"one")
+    world.assets.put(B, b"two")
+    world.run(B)
+    world.assets.remove(B)
+    world.index.store.drop("ns_1", "col_1")
+    assert world.statuses(A, B) == ["later", "later"]
+
+
+def test_chunks_behind_one_that_was_deleted_by_its_id_go_with_their_file(
+    world: IngestWorld,
+) -> None:
+    world.assets.put(A, b"long*20")
+    world.run(A)
+    gone = [f"{document_id_of(A)}#{n}" for n in (0, 1, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14)]
+    world.index.store.delete("ns_1", "col_1", gone)
+    world.assets.remove(A)
+    assert world.statuses(A) == ["removed"]
+    assert world.documents() == {}

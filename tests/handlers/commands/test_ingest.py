@@ -131,6 +131,20 @@ def test_a_redrive_that_fails_in_the_middle_loses_no_message(queues: Queues) -> 
     assert redrive(queues.dead, queues.work).moved == 5
 
 
+def test_a_redrive_ends_though_all_of_it_fails_again_at_once(queues: Queues) -> None:
+    send = queues.work.send
+
+    def fail_at_once(body: str, attributes: Any = None) -> None:
+        send(body, attributes)
+        queues.dead.send(body, {"code": "media_unreadable"})
+
+    queues.work.send = fail_at_once  # type: ignore[method-assign]  # as a function that is fast
+    done = redrive(queues.dead, queues.work)
+    assert (done.moved, done.left) == (2, 2)
+    assert len(queues.work.messages) == 2
+    assert queues.dead.depth().waiting == 2
+
+
 def test_looking_gives_back_even_if_it_is_cut_short(queues: Queues) -> None:
     queues.dead.refuses.add("release")
     assert len(list_failures(queues.dead, most=10)) == 2
