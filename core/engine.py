@@ -125,6 +125,7 @@ class Engine:
             whole = await self._spill(call, whole, size, batch_id)
         concurrency = {"requested": request.concurrency, "peak": run.peak}
         about = {"concurrency": concurrency, **self._about(call), "warnings": []}
+        about["retriever_version"] = call.plan.plan.retriever_version
         return batch_answer(whole, batch_id=batch_id, about=about)
 
     async def execute(

@@ -10,7 +10,7 @@ from core.catalog.input_schemas import sole_media_input
 from core.catalog.retrievers import RetrieverCatalog
 from core.deadline import Deadline
 from core.engine import OnResult
-from core.errors import InvalidRequestError, TrawlError, describe_error
+from core.errors import DeadlineError, InvalidRequestError, TrawlError, describe_error
 from core.jobs.manifest import Line
 from core.jobs.rows import Outcome, error_row, line_error, result_row
 from core.models.execution import BatchQuery, BatchRequest
@@ -62,12 +62,14 @@ class Task:
 @dataclass(slots=True)
 class _Tried:
     """Where one (line, retriever) stands: `result` and `error` are rows' bodies; with neither, or
-    with `is_open`, it is not settled."""
+    with `is_open`, it is not settled. `version` is the retriever's that answered."""
 
     task: Task
     item: JobItem
     result: JsonObject | None = None
+    version: int | None = None
     error: JsonObject | None = None
+    tries: int = 0
     is_open: bool = True
 
 
@@ -109,10 +111,8 @@ class Answerer:
     async def _try_all(self, retriever: str, group: Sequence[_Tried], deadline: Deadline) -> None:
         wait = self.patience.first_wait_s
         left = list(group)
-        for attempt in range(1, self.patience.attempts + 1):
-            if not left:
-                return
-            if attempt > 1:
+        while left:
+            if any(one.tries for one in left):
                 pause = max([wait, *(_asked_wait(one) for one in left)])
                 pause = min(pause, self.patience.longest_wait_s)
                 if pause >= deadline.remaining():
@@ -120,10 +120,11 @@ class Answerer:
                 await asyncio.sleep(pause)
                 wait *= 2
             await self._try(retriever, left, deadline)
-            if deadline.passed():  # what failed by it is not the items' fault
-                _settle(left, retry=True)
+            if not deadline.passed():  # what failed by it is not the items' fault
+                _count_tries(left)
+            _settle(left, self.patience.attempts)
+            if deadline.passed():
                 return
-            _settle(left, retry=attempt < self.patience.attempts)
             left = [one for one in left if one.is_open]
 
     async def _try(self, retriever: str, group: Sequence[_Tried], deadline: Deadline) -> None:
@@ -145,30 +146,47 @@ class Answerer:
             sent.append(one)
         if not sent:
             return
+        await self._send(retriever, sent, queries, deadline)
+
+    async def _send(
+        self,
+        retriever: str,
+        sent: Sequence[_Tried],
+        queries: list[BatchQuery],
+        deadline: Deadline,
+    ) -> None:
+        """Run the queries as one batch; one by one if they bring down a batch together."""
         try:
-            results = await self._execute(retriever, queries, deadline)
-        except Exception as error:  # one batch; the others of the job go on
-            if not isinstance(error, TrawlError):
-                _log.exception("a batch of a job failed unexpectedly")
+            answer = await self._execute(retriever, queries, deadline)
+        except TrawlError as error:
             for one in sent:
                 one.error = describe_error(error)
             return
-        for one, result in zip(sent, results, strict=True):
+        except Exception as error:  # one batch; the others of the job go on
+            _log.exception("a batch of a job failed unexpectedly")
+            if len(sent) > 1:
+                for one, query in zip(sent, queries, strict=True):
+                    await self._send(retriever, [one], [query], deadline)
+                return
+            sent[0].error = describe_error(error)
+            return
+        for one, result in zip(sent, answer["results"], strict=True):
             if result["status"] == "completed":
                 one.result, one.error = _renumbered(result, sent), None
+                one.version = answer["retriever_version"]
             else:
                 one.error = result["error"]
 
     async def _execute(
         self, retriever: str, queries: list[BatchQuery], deadline: Deadline
-    ) -> Sequence[JsonObject]:
+    ) -> JsonObject:
         request = BatchRequest(
             queries=queries,
             settings=self.settings.for_batch(),
             concurrency=_CONCURRENCY,
             return_vectors=self.settings.return_vectors,
         )
-        answer = await self.engine.execute_batch(
+        return await self.engine.execute_batch(
             self.namespace,
             retriever,
             request,
@@ -177,8 +195,6 @@ class Answerer:
             # before a result file is read.
             on_result=_listen,
         )
-        results: Sequence[JsonObject] = answer["results"]
-        return results
 
     def _media_input(self, retriever: str) -> str | TrawlError:
         """Return which input takes a file, or why none does."""
@@ -205,10 +221,19 @@ async def _listen(_result: JsonObject) -> None:
     return None
 
 
-def _settle(group: Sequence[_Tried], *, retry: bool) -> None:
+def _count_tries(group: Sequence[_Tried]) -> None:
+    """Count a try of each item; not of one that never had its turn, as others took the batch's
+    time: they are done now, so the next batch is shorter."""
+    is_shorter = any(one.result is not None for one in group)
     for one in group:
-        again = one.error is not None and one.error["retryable"]
-        one.is_open = one.result is None and (one.error is None or (retry and again))
+        had_no_turn = one.error is not None and one.error["code"] == DeadlineError.code
+        one.tries += not (is_shorter and had_no_turn)
+
+
+def _settle(group: Sequence[_Tried], attempts: int) -> None:
+    for one in group:
+        again = one.error is not None and one.error["retryable"] and one.tries < attempts
+        one.is_open = one.result is None and (one.error is None or again)
 
 
 def _asked_wait(one: _Tried) -> float:
@@ -233,7 +258,7 @@ def _outcome(task: Task, tried: Mapping[str, _Tried]) -> Outcome:
         return outcome
     for name, one in tried.items():
         if one.result is not None:
-            outcome.results.append(result_row(task.line, name, one.result))
+            outcome.results.append(result_row(task.line, name, one.version, one.result))
         else:
             error = one.error or describe_error(TrawlError("the item has no answer"))
             outcome.errors.append(error_row(task.line, name, error))

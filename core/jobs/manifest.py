@@ -1,6 +1,6 @@
 """The manifest of a job: read as a stream, cut into chunks, each line an item or an error."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -25,6 +25,8 @@ _CHUNK_BYTES: Final = 16_000_000
 _CHUNK_LINES: Final = 5000
 _READ_BYTES: Final = 8_000_000
 _BOM: Final = b"\xef\xbb\xbf"
+# As deep as the API takes a body; far deeper JSON can be read, and then not be written.
+_MAX_DEPTH: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,4 +151,27 @@ def _read_json(raw: bytes) -> object:
         value: object = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
         raise InvalidRequestError(f"the line is not JSON: {error}") from None
+    if not _within_depth(value):
+        raise InvalidRequestError(f"the line is nested deeper than {_MAX_DEPTH} levels")
     return value
+
+
+def _within_depth(value: object) -> bool:
+    level = [value]
+    for _ in range(_MAX_DEPTH):
+        level = [child for node in level for child in _children(node)]
+        if not level:
+            return True
+    return False
+
+
+def _children(node: object) -> Iterable[object]:
+    """Return what may hold more; a list of numbers is recognized at C speed, and not walked."""
+    children: Collection[object] = ()
+    if isinstance(node, dict):
+        children = node.values()
+    elif isinstance(node, list):
+        children = node
+    if {dict, list}.isdisjoint(map(type, children)):
+        return ()
+    return [child for child in children if isinstance(child, dict | list)]

@@ -22,9 +22,16 @@ class GaveUpError(TrawlError):
     retryable = True
 
 
-def result_row(line: Line, retriever: str, result: JsonObject) -> JsonObject:
-    """Return the line of a result file; `index` counts the manifest's lines from 0."""
-    return {"line": line.number, "id": line.id, "retriever": retriever, "result": result}
+def result_row(line: Line, retriever: str, version: int | None, result: JsonObject) -> JsonObject:
+    """Return the line of a result file; `index` counts the manifest's lines from 0, `version` is
+    the retriever's that answered: it may be changed while a job runs."""
+    return {
+        "line": line.number,
+        "id": line.id,
+        "retriever": retriever,
+        "retriever_version": version,
+        "result": result,
+    }
 
 
 def error_row(line: Line, retriever: str | None, error: JsonObject) -> JsonObject:

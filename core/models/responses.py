@@ -117,6 +117,7 @@ class BatchAnswer(Answer):
     batch_id: str
     retriever_id: str
     retriever_name: str
+    retriever_version: int = Field(description="It grows with each change of the retriever.")
     status: Literal["completed", "partial", "failed"]
     complete: bool
     results: Annotated[list[QueryResult], Field(min_length=1, max_length=MAX_QUERIES)]

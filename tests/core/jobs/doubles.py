@@ -160,7 +160,7 @@ class ScriptedEngine:
         results = []
         for index, query in enumerate(request.queries):
             results.append({**self._result(query.inputs, retriever, deadline), "index": index})
-        return {"results": results}
+        return {"results": results, "retriever_version": 1}
 
     def _result(self, inputs: JsonObject, retriever: str, deadline: Deadline) -> JsonObject:
         if not deadline.passed():

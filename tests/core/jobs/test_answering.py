@@ -61,7 +61,7 @@ class Engine:
                     "duplicate_of": 0 if index and query == request.queries[0] else None,
                 }
             )
-        return {"results": results}
+        return {"results": results, "retriever_version": 7}
 
 
 def answer(
@@ -165,6 +165,54 @@ def test_a_wait_past_the_deadline_is_not_begun() -> None:
     engine = Engine(busy)
     [outcome] = answer(engine, items, ["one"], deadline=deadline, patience=patience, settle=True)
     assert outcome.errors[0]["error"] == busy
+
+
+class Slow(Engine):
+    """Does one query of a batch, and then the batch's time is up."""
+
+    async def execute_batch(
+        self, _namespace: Any, retriever: str, request: BatchRequest, **_: Any
+    ) -> JsonObject:
+        answer = await super().execute_batch(_namespace, retriever, request)
+        late = {"code": "timed_out", "retryable": True}
+        for result in answer["results"][1:]:
+            result.update(status="timed_out", error=late)
+        return answer
+
+
+def test_a_line_that_had_no_turn_was_not_tried() -> None:
+    engine = Slow()
+    items = [{"inputs": {"note": str(n)}} for n in range(9)]
+    outcomes = answer(engine, items, ["one"])
+    assert [len(outcome.results) for outcome in outcomes] == [1] * 9
+    assert [len(request.queries) for _, request in engine.requests] == list(range(9, 0, -1))
+
+
+def test_lines_that_only_run_out_of_time_are_given_up() -> None:
+    late = {"code": "timed_out", "retryable": True}
+    engine = Slow(late, late, late)
+    outcomes = answer(engine, [{"inputs": {"note": str(n)}} for n in range(3)], ["one"])
+    assert [len(outcome.errors) for outcome in outcomes] == [1, 1, 1]
+    assert len(engine.requests) == 3
+
+
+def test_a_line_that_brings_down_its_batch_fails_alone() -> None:
+    class Brittle(Engine):
+        async def execute_batch(
+            self, _namespace: Any, retriever: str, request: BatchRequest, **_: Any
+        ) -> JsonObject:
+            if any(query.inputs["note"] == "2" for query in request.queries):
+                raise ZeroDivisionError
+            return await super().execute_batch(_namespace, retriever, request)
+
+    outcomes = answer(Brittle(), [{"inputs": {"note": str(n)}} for n in range(4)], ["one"])
+    assert [len(outcome.results) for outcome in outcomes] == [1, 1, 0, 1]
+    assert outcomes[2].errors[0]["error"]["code"] == "internal_error"
+
+
+def test_a_result_says_which_version_of_the_retriever_it_is_of() -> None:
+    [outcome] = answer(Engine(), [{"inputs": {}}], ["one"])
+    assert outcome.results[0]["retriever_version"] == 7
 
 
 def test_an_interrupt_is_no_items_error() -> None:

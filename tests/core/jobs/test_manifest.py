@@ -1,5 +1,6 @@
 """Manifests are read whole, whatever the sizes of reads and lines, and cut into bounded chunks."""
 
+import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -83,6 +84,9 @@ def test_limits_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
         (b'{"inputs": {}, "id": 3}', "valid string"),
         (b'{"inputs": {}, "more": 3}', "unknown key 'more'"),
         (b"[" * 10_000, "not JSON"),
+        # Could be read, and not be written again.
+        (b'{"inputs": {"v": ' + b"[" * 300 + b"]" * 300 + b"}}", "deeper than 100"),
+        (b'{"inputs": {"v": ' + b'{"a":' * 99 + b"1" + b"}" * 99 + b"}}", "deeper than 100"),
         (b'{"inputs": {"v": NaN}}', "not JSON"),
         (b"\xff", "not JSON"),
     ],
@@ -92,6 +96,12 @@ def test_what_is_no_item_is_said(raw: bytes, said: str) -> None:
     assert line.item is None
     assert line.error is not None
     assert said in line.error.message
+
+
+def test_what_is_deep_and_long_is_an_item() -> None:
+    deep = b'{"inputs": {"v": ' + b"[" * 98 + b"1, 2" + b"]" * 98 + b"}}"
+    assert parse_line(1, deep).item is not None
+    assert parse_line(1, orjson.dumps({"inputs": {"v": [None, 1.5] * 1000}})).item is not None
 
 
 def test_an_id_is_kept_beside_what_is_wrong() -> None:
