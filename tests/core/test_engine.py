@@ -35,8 +35,8 @@ from tests.core.service import (
 )
 
 BATCH_KEYS = {
-    *("batch_id", "retriever_id", "retriever_name", "status", "complete", "results"),
-    *("unprocessed", "concurrency", "snapshots", "optimization_applied"),
+    *("batch_id", "retriever_id", "retriever_name", "retriever_version", "status", "complete"),
+    *("results", "unprocessed", "concurrency", "snapshots", "optimization_applied"),
     *("optimization_summary", "timing", "warnings"),
 }
 RESULT_KEYS = {
