@@ -67,7 +67,8 @@ class Connection:
         """Yield the service itself, for what no server offers; `--api` is a `UsageError`."""
         if self.api is not None:
             raise click.UsageError(
-                "this works on a data folder or on a deployment's own table, not by --api"
+                "this works on a data folder or on a deployment's own table, not by --api "
+                "(or TRAWL_API_URL)"
             )
         app = _build_app(self.data)
         try:
