@@ -12,11 +12,13 @@ from handlers.scanning import Reference, group_references
 
 @dataclass(slots=True)
 class ScanReport:
-    """What came of all scans. `files[i]` is of the i-th reference, with its name as `file`."""
+    """What came of all scans. `files[i]` is of the i-th reference, with its name as `file`;
+    `scans` are the answers without their files and retrievers."""
 
     scan_ids: list[str] = field(default_factory=list)
     retrievers: list[JsonObject] = field(default_factory=list)
     files: list[JsonObject] = field(default_factory=list)
+    scans: list[JsonObject] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,8 @@ class ScanCaller:
         report.scan_ids.append(answer["scan_id"])
         report.retrievers = report.retrievers or answer["retrievers"]
         files: list[JsonObject] = answer["files"]
+        rest = {key: value for key, value in answer.items() if key not in ("files", "retrievers")}
+        report.scans.append(rest)
         return files
 
 

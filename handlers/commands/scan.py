@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Final
 
 import click
@@ -34,6 +35,21 @@ _NOT_APPLICABLE: Final = "-"
     type=click.Choice(["block", "review", "unknown"]),
     help="Status 1 for a block; for a block or a review; for an unknown alone, as without it.",
 )
+@click.option(
+    "--report",
+    "page",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE.html",
+    help="Write a report for people too: one page that needs no network.",
+)
+@click.option(
+    "--references",
+    multiple=True,
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    metavar="FOLDER",
+    help="Where references were loaded from, to show them in the report. Repeatable.",
+)
+@click.option("--force", is_flag=True, help="Replace a report that is there already.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, whole results included.")
 @connection_options()
 @click.pass_context
@@ -45,6 +61,9 @@ def scan(
     retrievers: tuple[str, ...],
     concurrency: int,
     fail_on: str | None,
+    page: Path | None,
+    references: tuple[Path, ...],
+    force: bool,
     as_json: bool,
 ) -> None:
     """Scan FILES (paths, https:// or s3:// addresses) with every --retriever, up to 50 in a call.
@@ -53,10 +72,15 @@ def scan(
     only of what was compared with everything, exactly; unknown is never taken for clear. The
     status is 1 if anything is unknown.
     """
-    references = [Reference(name) for name in files]
-    with connection.open() as client, progress_bar("scanning", len(references)) as advance:
-        caller = ScanCaller(client, retrievers, concurrency)
-        report = caller.scan(references, advance=advance)
+    _check_report(page, references, force=force)
+    chosen = [Reference(name) for name in files]
+    with connection.open() as client:
+        with progress_bar("scanning", len(chosen)) as advance:
+            report = ScanCaller(client, retrievers, concurrency).scan(chosen, advance=advance)
+        if page is not None:
+            from handlers.report.making import make_report
+
+            make_report(client, report, page, references=references, force=force)
     if as_json:
         print_json(
             {
@@ -67,8 +91,20 @@ def scan(
         )
     else:
         print_report(report)
+    if page is not None:
+        click.echo(printable(f"report: {page.resolve()}"), err=as_json)
     if _words(report) & {"unknown", *_FAILING[fail_on]}:
         ctx.exit(1)
+
+
+def _check_report(page: Path | None, references: Sequence[Path], *, force: bool) -> None:
+    """Refuse what could not be written before the scan; options without a report are mistakes."""
+    if page is not None:
+        from handlers.report.writing import check_target
+
+        check_target(page, force=force)
+    elif references or force:
+        raise click.UsageError("--references and --force say how --report is made: name a file")
 
 
 def print_report(report: ScanReport) -> None:

@@ -1,0 +1,268 @@
+"""One retriever's answer on one file: side by side where it found something, a line where not."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from core.types import JsonObject
+from handlers.report.context import Context
+from handlers.report.drawings import distance_scale, sign, timeline
+from handlers.report.markup import Child, Html, element, join, shown
+from handlers.report.match import Match, match_of, other_documents
+from handlers.report.thumbnails import Gallery, Shown
+from handlers.report.words import (
+    file_facts,
+    span,
+    variant,
+    verdict_words,
+)
+
+FOUND: Final = frozenset({"block", "review"})
+_MAX_REASONS: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """What cells are drawn from, beside their own answer. `retrievers` by name."""
+
+    context: Context
+    retrievers: dict[str, JsonObject]
+    gallery: Gallery | None
+
+
+def found_cell(name: str, cell: JsonObject, file: JsonObject, sources: Sources) -> Html:
+    """Return a cell that found something: both files, how near they are, where, and the proof."""
+    match = match_of(cell)
+    words = verdict_words(cell["verdict"])
+    heading = element(
+        "h4",
+        sign(cell["verdict"]),
+        element("span", words.title, class_="word"),
+        element("span", " by ", shown(name, 100), class_="by"),
+    )
+    if match is None:
+        return _section(heading, _facts(cell, None, name, sources))
+    ours, theirs = _previews(file, match, sources.gallery)
+    return _section(
+        heading,
+        element(
+            "div",
+            _figure("Scanned file", file["file"], file_facts(file), ours),
+            _figure("Reference", match.name, file_facts(match.facts), theirs),
+            class_="pair",
+        ),
+        _timelines(file, match, ours, theirs),
+        _nearness(match, name, sources),
+        _facts(cell, match, name, sources),
+    )
+
+
+def quiet_cell(name: str, cell: JsonObject, sources: Sources) -> Html:
+    """Return a cell that found nothing, or could not say."""
+    words = verdict_words(cell["verdict"])
+    match = match_of(cell)
+    head = element(
+        "p",
+        sign(cell["verdict"]),
+        element("strong", words.title),
+        element("span", " by ", shown(name, 100), class_="by"),
+        class_="line",
+    )
+    if cell["verdict"] == "not_applicable":
+        return element("li", head, *_reasons(cell), class_="cell")
+    return element("li", head, *_reasons(cell), _facts(cell, match, name, sources), class_="cell")
+
+
+def _section(heading: Html, *parts: Child) -> Html:
+    return element("section", heading, *parts, class_="found")
+
+
+def _previews(file: JsonObject, match: Match, gallery: Gallery | None) -> tuple[Shown, Shown]:
+    if gallery is None:
+        left_out = Shown(why="not shown: this report is without pictures")
+        return left_out, left_out
+    moment = match.moment
+    at_ms = None if moment is None else sum(moment.query) // 2
+    there_ms = None
+    if moment is not None and moment.reference is not None:
+        there_ms = sum(moment.reference) // 2
+    return gallery.of_file(file, at_ms), gallery.of_reference(match, there_ms)
+
+
+def _figure(role: str, name: str, facts: Sequence[str], preview: Shown) -> Html:
+    if preview.source is not None:
+        picture = element(
+            "img",
+            src=preview.source,
+            alt=f"{role}: {shown(name, 120)}",
+            width=str(preview.width),
+            height=str(preview.height),
+        )
+    else:
+        sound = preview.why is None
+        text = "sound: see the waveform below" if sound else preview.why
+        picture = element("p", text, class_="placeholder")
+    caption = element(
+        "figcaption",
+        element("span", role, class_="role"),
+        element("span", shown(name), class_="name"),
+        element("span", ", ".join(facts), class_="dim"),
+    )
+    return element("figure", element("div", picture, class_="frame"), caption)
+
+
+def _timelines(file: JsonObject, match: Match, ours: Shown, theirs: Shown) -> Html | None:
+    moment = match.moment
+    if moment is None:
+        return None
+    lengths = ours.duration_ms or file.get("duration_ms"), theirs.duration_ms
+    there = lengths[1] or match.facts.get("duration_ms")
+    parts: list[Child] = [element("h5", "Where the two are the same")]
+    if lengths[0]:
+        pieces = moment.pieces
+        title = "Scanned file"
+        drawn = timeline(
+            round(lengths[0]), moment.query, title=title, pieces=pieces, loudness=ours.loudness
+        )
+        parts += [_label(title, moment.query), drawn]
+    if there and moment.reference is not None:
+        title = "Reference"
+        drawn = timeline(round(there), moment.reference, title=title, loudness=theirs.loudness)
+        parts += [_label(title, moment.reference), drawn]
+    return element("div", *parts, class_="times")
+
+
+def _label(title: str, places: tuple[int, int]) -> Html:
+    return element("p", element("strong", title), f": {span(*places)}", class_="label")
+
+
+def _nearness(match: Match, name: str, sources: Sources) -> Html:
+    feature = sources.context.feature(match.feature)
+    rule = _rule(match.feature, name, sources)
+    measure = feature.measure
+    parts: list[Child] = [element("h5", "How near they are")]
+    if measure is not None and match.distance is not None and rule is not None:
+        block_at, review_at = (measure.distance(score) for score in rule)
+        unit = shown(measure.unit, 20)
+        said = (
+            f"Distance {match.distance} of {measure.dimension} {unit}: 0 is the same fingerprint. "
+            f"Up to {block_at} is a match, up to {review_at} a possible match."
+        )
+        parts.append(element("p", said))
+        parts.append(distance_scale(match.distance, block_at, review_at, unit))
+    elif rule is not None:
+        said = f"Score {match.score:.4g}: from {rule[0]:.4g} a match, from {rule[1]:.4g} possible."
+        parts.append(element("p", said))
+    else:
+        parts.append(element("p", f"Score {match.score:.4g}."))
+    return element("div", *parts, class_="near")
+
+
+def _rule(feature: str, name: str, sources: Sources) -> tuple[float, float] | None:
+    scales = (sources.retrievers.get(name) or {}).get("thresholds") or {}
+    scale = scales.get(feature)
+    return None if scale is None else (float(scale["block_at"]), float(scale["review_at"]))
+
+
+def _facts(cell: JsonObject, match: Match | None, name: str, sources: Sources) -> Html:
+    """Return what the verdict rests on, as a list of terms."""
+    rows = [*_match_rows(cell, match, name, sources), *_proof_rows(cell, name, sources)]
+    terms = (
+        element("div", element("dt", term), element("dd", said)) for term, said in rows if said
+    )
+    return element("dl", *terms, class_="facts")
+
+
+def _match_rows(
+    cell: JsonObject, match: Match | None, name: str, sources: Sources
+) -> Iterator[tuple[str, Child]]:
+    if match is None:
+        return
+    if cell["verdict"] not in FOUND:
+        yield "Nearest reference", _nearest(match)
+        return
+    yield "Reference", join(shown(match.document_id, 80), *_hash(match.sha256))
+    yield "Score", f"{match.score:.4g} (1 is the same), by {shown(match.feature, 100)}"
+    if match.agreeing is not None:
+        yield "Pieces that agree", f"{match.agreeing[0]} of the {match.agreeing[1]} compared"
+    if match.box is not None:
+        yield "Part of the picture", "box " + ", ".join(f"{side:g}" for side in match.box)
+    turned = variant(match.variant)
+    if turned is not None:
+        yield "How", turned
+    others = other_documents(cell, match)
+    if others:
+        named = "; ".join(_other(document, match) for document in others[:5])
+        yield "Further references found", named
+
+
+def _nearest(match: Match) -> str:
+    if match.distance is None:
+        return f"{shown(match.name, 120)}, score {match.score:.4g}"
+    return f"{shown(match.name, 120)}, {match.distance} {shown(match.unit, 20)} away: not near"
+
+
+def _other(document: JsonObject, match: Match) -> str:
+    hit = (document.get("features") or {}).get(match.feature) or {}
+    score = hit.get("similarity", hit.get("score", document.get("score")))
+    name = document.get("path") or document.get("filename") or document.get("document_id")
+    scored = f" (score {score:.4g})" if isinstance(score, int | float) else ""
+    return shown(name, 100) + scored
+
+
+def _hash(sha256: str | None) -> list[Child]:
+    if sha256 is None:
+        return []
+    return [element("span", "SHA-256 ", element("code", shown(sha256, 80)), class_="dim hash")]
+
+
+def _proof_rows(cell: JsonObject, name: str, sources: Sources) -> Iterator[tuple[str, Child]]:
+    retriever = sources.retrievers.get(name) or {}
+    evidence = cell.get("evidence") or {}
+    snapshots = evidence.get("snapshots") or {}
+    if evidence:
+        places = ", ".join(
+            f"{shown(sources.context.collection_name(key), 80)} at version {version}"
+            for key, version in snapshots.items()
+        )
+        entries = f"{evidence.get('compared') or 0:,}"
+        yield "Compared with", f"{entries} reference entries" + (f" of {places}" if places else "")
+        yield "Search", _exactness(evidence)
+    if cell["verdict"] in FOUND:
+        yield "Thresholds from", sources.context.rule_source(retriever) if retriever else None
+        yield "Not checked", _unchecked(cell)
+    yield "Control search", canary_words(retriever.get("canary"))
+    if cell.get("execution_id"):
+        version = cell.get("retriever_version")
+        yield "Execution", f"{shown(cell['execution_id'], 80)}, retriever version {version}"
+
+
+def _exactness(evidence: JsonObject) -> str:
+    if not evidence.get("compared"):
+        return "nothing was compared"
+    if evidence.get("exact"):
+        return "exact: every entry was compared"
+    return "approximate: not proven that no nearer entry was passed over"
+
+
+def _unchecked(cell: JsonObject) -> str | None:
+    messages = [shown(reason["message"]) for reason in cell["reasons"][:_MAX_REASONS]]
+    return "; ".join(messages) or None
+
+
+def canary_words(canary: Any) -> str:
+    """Say whether the reference that every scan looks for was found."""
+    if not canary:
+        return "none: this retriever names no reference that every scan must find again"
+    if canary.get("found"):
+        return f"passed: {shown(canary['document_id'], 80)} was looked for and found"
+    reason = (canary.get("reason") or {}).get("message") or "it was not found"
+    return f"NOT PASSED: {shown(reason)}"
+
+
+def _reasons(cell: JsonObject) -> list[Html]:
+    reasons = cell["reasons"]
+    said = [element("p", shown(one["message"]), class_="reason") for one in reasons[:_MAX_REASONS]]
+    if len(reasons) > _MAX_REASONS:
+        said.append(element("p", f"and {len(reasons) - _MAX_REASONS} more", class_="reason"))
+    return said

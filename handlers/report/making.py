@@ -1,0 +1,41 @@
+"""A scan's report from its answer to its file: what is asked of the service, shown, and written."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from core.app import build_previewer
+from core.clock import utc_now
+from handlers.client import Client
+from handlers.report.context import read_context
+from handlers.report.page import Report, render
+from handlers.report.thumbnails import Gallery
+from handlers.report.writing import write_report
+from handlers.scans import ScanReport
+
+
+def make_report(
+    client: Client,
+    scanned: ScanReport,
+    path: Path,
+    *,
+    references: Sequence[Path] = (),
+    force: bool = False,
+) -> None:
+    """Write the report of what was scanned; `references` are folders that references lie in.
+
+    Raises `ClientError` if it cannot be written, or the service does not answer.
+    """
+    report = Report(
+        files=scanned.files,
+        retrievers=scanned.retrievers,
+        scans=scanned.scans,
+        made_at=utc_now(),
+        context=read_context(client, scanned.retrievers),
+    )
+    previewer = build_previewer()
+    try:
+        gallery = Gallery(previewer, references, expected=report.pictures)
+        page = render(report, gallery)
+    finally:
+        previewer.close()
+    write_report(path, page, force=force)

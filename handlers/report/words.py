@@ -1,0 +1,117 @@
+"""What a report says, in words: verdicts, times, distances, sizes. Plain text, no markup."""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from core.types import JsonObject
+from handlers.report.markup import shown
+
+
+@dataclass(frozen=True, slots=True)
+class VerdictWords:
+    """One verdict for people: a short name, what it means, and what to do."""
+
+    title: str
+    meaning: str
+    advice: str
+
+
+VERDICTS: Final = {
+    "block": VerdictWords(
+        "Match",
+        "A reference is within the distance at which this rule says: block.",
+        "Treat it as a copy of the reference until a person has decided otherwise.",
+    ),
+    "review": VerdictWords(
+        "Possible match",
+        "A reference is near, yet not near enough to say that it is a copy.",
+        "A person has to look at both.",
+    ),
+    "unknown": VerdictWords(
+        "Not determined",
+        "It could not be compared, or not completely. The report says why.",
+        "Treat it as unchecked. It is no “no match”.",
+    ),
+    "clear": VerdictWords(
+        "No match found",
+        "It was compared completely, and no reference was near.",
+        "This is said of these references alone, as they were at that version.",
+    ),
+    "not_applicable": VerdictWords(
+        "Not applicable",
+        "This retriever does not take files of this kind.",
+        "Nothing was to be looked for.",
+    ),
+}
+WORST_FIRST: Final = ("block", "review", "unknown", "clear")
+
+# Which of two opposite turns it was is left open: a viewer sees it.
+_VARIANTS: Final = {
+    "flip_horizontal": "mirrored",
+    "flip_vertical": "mirrored top to bottom",
+    "rotate_90": "turned by a quarter",
+    "rotate_180": "turned upside down",
+    "rotate_270": "turned by a quarter",
+    "transpose": "mirrored and turned by a quarter",
+    "transverse": "mirrored and turned by a quarter",
+}
+_KINDS: Final = {"image": "picture", "audio": "recording", "video": "film"}
+_MINUTE, _HOUR = 60_000, 3_600_000
+
+
+def verdict_words(word: str) -> VerdictWords:
+    """Return the words of a verdict; of one that is not known here, those of `unknown`."""
+    return VERDICTS.get(word, VERDICTS["unknown"])
+
+
+def clock(ms: float) -> str:
+    """Return a place in a recording: `4.0 s`, `1:02.5`, `1:00:02.5`."""
+    tenths = round(ms / 100)
+    if ms < _MINUTE:
+        return f"{tenths / 10:.1f} s"
+    minutes, rest = divmod(tenths, 600)
+    hours, minutes = divmod(minutes, 60)
+    within = f"{rest / 10:04.1f}"
+    return f"{hours}:{minutes:02}:{within}" if hours else f"{minutes}:{within}"
+
+
+def span(start_ms: float, end_ms: float) -> str:
+    """Return two places with what lies between them."""
+    return f"{clock(start_ms)} to {clock(end_ms)}"
+
+
+def size(count: int) -> str:
+    """Return a number of bytes."""
+    if count < 1000:
+        return f"{count} bytes"
+    return f"{count / 1000:.0f} kB" if count < 1_000_000 else f"{count / 1_000_000:.1f} MB"
+
+
+def counted(count: int, noun: str) -> str:
+    """Return `1 file`, `2 files`; nouns in -y are not asked for."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def file_facts(facts: JsonObject) -> list[str]:
+    """Return a file's type, size, measures and length, as far as they are known."""
+    said = []
+    if facts.get("content_type"):
+        said.append(shown(facts["content_type"], 60))
+    if isinstance(facts.get("width"), int) and isinstance(facts.get("height"), int):
+        said.append(f"{facts['width']} × {facts['height']} px")
+    if isinstance(facts.get("duration_ms"), int | float):
+        said.append(clock(facts["duration_ms"]))
+    if isinstance(facts.get("size_bytes"), int):
+        said.append(size(facts["size_bytes"]))
+    return said
+
+
+def variant(name: Any) -> str | None:
+    """Return how the file stood to be found, None if as it is."""
+    found = _VARIANTS.get(str(name).partition("+")[0])
+    return None if found is None else f"the file is {found} in comparison with the reference"
+
+
+def kind_of(content_type: Any) -> str | None:
+    """Return what a file of a type is called, None if that is not known."""
+    return _KINDS.get(str(content_type or "").partition("/")[0])
