@@ -30,11 +30,22 @@ class ChunkLimits:
     batch_lines: int = 50
     # More than this from one batch: the next has half as many lines.
     batch_bytes: int = 16_000_000
+    # The first saves; `save_after` says when later ones are due.
     save_bytes: int = 4_000_000
     save_s: float = 15.0
+    most_save_bytes: int = 64_000_000
     # Kept back from the deadline for saving; and what a call needs to get a line done for sure.
     margin_s: float = 10.0
     least_s: float = 20.0
+
+    def save_after(self, files: int) -> tuple[int, float]:
+        """Return how many bytes or seconds of work the next save of a chunk has.
+
+        Twice as many with every 16 files: a record that names thousands would be too large to
+        store, and written again at each save. What a kill can cost stays a share of what is done.
+        """
+        growth = 2 ** min(files // 16, 10)
+        return min(self.save_bytes * growth, self.most_save_bytes), self.save_s * growth
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +141,7 @@ class ChunkWorker:
         """Do tasks until it is time to save, or time is up; save them."""
         done, late, began = 0, False, time.monotonic()
         buffer = PartBuffer(self.job.run)
+        enough_bytes, enough_s = self.limits.save_after(len(state.parts))
         while done < todo.count and not late:
             # The first line of a call is settled whatever happens, or a chunk might be called for
             # ever; so it goes alone, and no other line can take its time.
@@ -142,9 +154,7 @@ class ChunkWorker:
             if buffer.size - size > self.limits.batch_bytes:
                 self._size = max(1, self._size // 2)
             late = len(outcomes) < len(tasks) or stop.passed()
-            if buffer.size >= self.limits.save_bytes:
-                break
-            if time.monotonic() - began >= self.limits.save_s:
+            if buffer.size >= enough_bytes or time.monotonic() - began >= enough_s:
                 break
         if done == 0:
             return "late"

@@ -16,11 +16,14 @@ S3_GET: Final = 0.0004 / 1000
 DYNAMODB_WRITE: Final = 0.625 / 1_000_000
 DYNAMODB_READ: Final = 0.125 / 1_000_000
 
-# A chunk's own: its child starts, its function is called, looked at, and it ends.
-_TRANSITIONS_PER_CALL: Final = 4
+# A call and a look at its answer; beside it a chunk's child, which the map starts and which ends.
+_TRANSITIONS_PER_CALL: Final = 2
+_TRANSITIONS_PER_CHUNK: Final = 2
+# A unit of writing is 1 KB, one of reading 4 KB.
+_WRITES_PER_READ: Final = 4
 COVERS: Final = (
-    "the job function, its requests to S3 and DynamoDB, and Step Functions; "
-    "not the media function, the collections' storage, or transfer"
+    "the job function's work on chunks, what it asks of S3 and DynamoDB, and Step Functions; "
+    "not the media function, planning and finishing, storage, transfer, or looking at the job"
 )
 
 
@@ -29,12 +32,14 @@ def estimate_cost(totals: Totals, chunks: int) -> JsonObject:
     on_aws = totals.gb_seconds > 0
     requests = {
         "lambda": totals.calls,
-        "state_transitions": totals.calls * _TRANSITIONS_PER_CALL,
+        "state_transitions": (
+            totals.calls * _TRANSITIONS_PER_CALL + totals.chunks * _TRANSITIONS_PER_CHUNK
+        ),
         "s3_put": totals.files + chunks,
         "s3_get": totals.calls,
-        # A save writes the chunk's record and reads the job's and the chunk's.
-        "dynamodb_write": totals.saves,
-        "dynamodb_read": totals.saves * 2,
+        "dynamodb_write": totals.write_units,
+        # A save reads the job's record and the chunk's, which may be of several units.
+        "dynamodb_read": totals.saves + -(-totals.write_units // _WRITES_PER_READ),
     }
     prices = {
         "lambda": LAMBDA_REQUEST,

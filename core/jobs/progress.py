@@ -46,7 +46,8 @@ class Part:
 class ChunkState:
     """`position` of the chunk's `lines` lines are done; `version` is its record's (0: none yet).
 
-    `seconds` and `gb_seconds` are what the work took, `saves` how often its record was written.
+    `seconds` and `gb_seconds` are what the work took, `calls` how many calls of the
+    function saved something, `write_units` (DynamoDB's: kilobytes) what all saves wrote here.
     """
 
     number: int
@@ -56,6 +57,7 @@ class ChunkState:
     seconds: float = 0.0
     gb_seconds: float = 0.0
     calls: int = 0
+    write_units: int = 0
     version: int = 0
 
     @classmethod
@@ -97,12 +99,14 @@ class Totals:
     succeeded: int
     failed: int
     retryable: int
+    chunks: int
     chunks_done: int
     codes: dict[str, int]
     seconds: float
     gb_seconds: float
     calls: int
     saves: int
+    write_units: int
     files: int
 
 
@@ -122,12 +126,14 @@ def add_up(states: Iterable[ChunkState], *, due_run: int | None = None) -> Total
         succeeded=position - failed,
         failed=failed - due,
         retryable=sum(part.retry_lines for part in errors),
+        chunks=len(states),
         chunks_done=sum(_is_done(state, due_run) for state in states),
         codes=dict(sorted(codes.items())),
         seconds=sum(state.seconds for state in states),
         gb_seconds=sum(state.gb_seconds for state in states),
         calls=sum(state.calls for state in states),
         saves=sum(state.version for state in states),
+        write_units=sum(state.write_units for state in states),
         files=sum(len(state.parts) for state in states),
     )
 

@@ -22,6 +22,12 @@ class GaveUpError(TrawlError):
     retryable = True
 
 
+class LinesLostError(TrawlError):
+    """The copy of the manifest, or a part of it, was deleted or has expired."""
+
+    code = "lines_lost"
+
+
 def result_row(line: Line, retriever: str, version: int | None, result: JsonObject) -> JsonObject:
     """Return the line of a result file; `index` counts the manifest's lines from 0, `version` is
     the retriever's that answered: it may be changed while a job runs."""

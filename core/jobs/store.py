@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
+import orjson
+
 from core.clock import utc_now
 from core.errors import ConflictError, NotFoundError
 from core.jobs.progress import ChunkState
@@ -16,6 +18,8 @@ from core.types import JsonObject
 # As long as Step Functions remembers an execution. Each write begins it anew.
 _KEPT_S: Final = 90 * 86_400.0
 _ATTEMPTS: Final = 20
+# What DynamoDB counts as one write.
+_UNIT_BYTES: Final = 1024
 _JOB_ID: Final = re.compile(r"job_[0-9a-f]{24}")
 
 StoredStatus = Literal["running", "completed", "completed_with_errors", "failed", "stopped"]
@@ -160,6 +164,8 @@ class JobStore:
         """Store a state over the version that it was made from; `ConflictError` if another
         execution was faster."""
         partition = _chunks(job.namespace_id, job.job_id)
+        units = -(-len(orjson.dumps(state.to_json())) // _UNIT_BYTES)
+        state = replace(state, write_units=state.write_units + units)
         put = self._put(partition, _chunk_key(state.number), state.to_json(), state.version)
         try:
             return replace(state, version=self._records.put(put).version)

@@ -11,17 +11,19 @@ from core.catalog.retrievers import RetrieverCatalog
 from core.clock import utc_now
 from core.deadline import Deadline
 from core.errors import (
+    BlobNotFoundError,
     ConflictError,
     InvalidRequestError,
     NotFoundError,
+    TrawlError,
     describe_error,
 )
 from core.jobs.answering import Answerer, Patience, RunsBatches
 from core.jobs.chunk_work import ChunkLimits, ChunkWorker
-from core.jobs.manifest import Chunk, parse_line
+from core.jobs.manifest import Chunk, Line, parse_line
 from core.jobs.planning import plan_chunks, read_chunk, read_chunks, write_remaining
 from core.jobs.progress import add_up
-from core.jobs.rows import GaveUpError, Outcome, PartBuffer, line_error
+from core.jobs.rows import GaveUpError, LinesLostError, Outcome, PartBuffer, line_error
 from core.jobs.store import Job, JobStore, StoredStatus
 from core.models.jobs import JobSettings
 from core.ports.blobs import BlobStores
@@ -99,13 +101,9 @@ class JobWork:
             state = self.store.chunk(job, part.number, part.lines)
             if state.is_whole:
                 return
-            lines = read_chunk(job, part, self.store.results)
             buffer = PartBuffer(run.run)
-            for offset in range(state.position, part.lines):
-                number = part.first_line + offset
-                line = parse_line(number, lines[offset])
-                row = line_error(line, line.error or error)
-                buffer.add(Outcome(number, errors=[row]))
+            for row in self._given_up(job, part, state.position, error):
+                buffer.add(Outcome(row["line"], errors=[row]))
             parts = buffer.write(self.store.results, job.folder, part.number)
             try:
                 self.store.save_chunk(job, state.advanced(buffer.lines, parts))
@@ -115,13 +113,32 @@ class JobWork:
                 continue
             return
 
+    def _given_up(
+        self, job: Job, chunk: Chunk, position: int, error: TrawlError
+    ) -> list[JsonObject]:
+        """Return a row for each line of the chunk from `position` on."""
+        numbers = range(chunk.first_line + position, chunk.first_line + chunk.lines)
+        try:
+            raw = read_chunk(job, chunk, self.store.results)[position:]
+        except BlobNotFoundError:
+            lost = LinesLostError("the job's copy of this line is not kept any longer")
+            return [line_error(Line(number, None, None), lost) for number in numbers]
+        lines = map(parse_line, numbers, raw)
+        return [line_error(line, line.error or error) for line in lines]
+
     def finish(self, run: JobRun) -> None:
         """Give up what no chunk's work ended, count, and close the run."""
         job = self.store.find_run(run)
         if job is None:
             return
         states = {state.number: state for state in self.store.chunks(job)}
-        for chunk in read_chunks(job, self.store.results):
+        try:
+            chunks = read_chunks(job, self.store.results)
+        except BlobNotFoundError:
+            lost = describe_error(LinesLostError("the job's files are not kept any longer"))
+            self._end(run, lambda job: replace(job, status="failed", error=lost))
+            return
+        for chunk in chunks:
             state = states.get(chunk.number)
             if state is None or not state.is_whole:
                 self.give_up(run, chunk.to_json(), "the run ended before they were done")
