@@ -26,7 +26,7 @@ _UNFINISHED: Final = frozenset(
 
 def split_words(words: Sequence[str]) -> tuple[list[str], list[str]]:
     """Return retrievers and files: the first word is a retriever, and so are those after it up to
-    the first that is an address or a path."""
+    the first that is an address or a path. A folder's bare name is a retriever's all the same."""
     for position, word in enumerate(words):
         if position and _is_file(word):
             return list(words[:position]), list(words[position:])
@@ -34,7 +34,7 @@ def split_words(words: Sequence[str]) -> tuple[list[str], list[str]]:
 
 
 def _is_file(word: str) -> bool:
-    return not Reference(word).is_local or "/" in word or Path(word).exists()
+    return not Reference(word).is_local or "/" in word or Path(word).is_file()
 
 
 def file_items(files: Sequence[str]) -> list[JsonObject]:

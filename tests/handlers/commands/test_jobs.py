@@ -126,6 +126,15 @@ def test_retrievers_come_before_files(tmp_path: Path) -> None:
     assert split_words([str(file)]) == ([str(file)], [])
 
 
+def test_a_retriever_may_have_the_name_of_a_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "logos").mkdir()
+    (tmp_path / "a.jpg").write_bytes(b"")
+    assert split_words(["copies", "logos", "a.jpg"]) == (["copies", "logos"], ["a.jpg"])
+
+
 def test_too_large_a_body_says_what_to_do() -> None:
     with pytest.raises(ClientError, match="aws s3 cp"):
         check_size({"items": [{"file": "x" * 1000}]}, 500)
