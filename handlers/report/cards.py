@@ -3,7 +3,14 @@
 from collections.abc import Iterator, Sequence
 
 from core.types import JsonObject
-from handlers.report.cells import FOUND, Sources, found_cell, quiet_cell
+from handlers.report.cells import (
+    FOUND,
+    Sources,
+    found_cell,
+    quiet_cell,
+    reason_lines,
+    skipped_cells,
+)
 from handlers.report.drawings import sign
 from handlers.report.markup import Child, Html, element, shown
 from handlers.report.thumbnails import Gallery
@@ -20,9 +27,12 @@ def _card(n: int, file: JsonObject, sources: Sources) -> Html:
     words = verdict_words(file["verdict"])
     cells = file["retrievers"]
     found = [(name, cell) for name, cell in cells.items() if cell["verdict"] in FOUND]
-    quiet = [(name, cell) for name, cell in cells.items() if cell["verdict"] not in FOUND]
-    # What says something before what was not applicable.
-    quiet.sort(key=lambda pair: pair[1]["verdict"] == "not_applicable")
+    skipped = [name for name, cell in cells.items() if cell["verdict"] == "not_applicable"]
+    quiet = [
+        (name, cell)
+        for name, cell in cells.items()
+        if cell["verdict"] not in FOUND and name not in skipped
+    ]
     head = element(
         "div",
         sign(file["verdict"]),
@@ -35,16 +45,20 @@ def _card(n: int, file: JsonObject, sources: Sources) -> Html:
         None if found else _thumbnail(file, sources.gallery),
         class_="head",
     )
-    parts: list[Child] = [head, element("p", f"{words.meaning} {words.advice}", class_="meaning")]
+    # What was found is shown below: the rule's own words say nothing more.
+    meaning = words.advice if found else f"{words.meaning} {words.advice}"
+    parts: list[Child] = [head, element("p", meaning, class_="meaning")]
     if found and not file["complete"]:
         said = "Beside that, not everything could be checked: see below."
         parts.append(element("p", said, class_="meaning"))
     if not cells:
-        messages = (shown(reason["message"]) for reason in file["reasons"])
-        parts += [element("p", message, class_="reason") for message in messages]
+        parts += reason_lines(file["reasons"])
     parts += [found_cell(name, cell, file, sources) for name, cell in found]
-    if quiet:
-        parts.append(element("ul", *(quiet_cell(*one, sources) for one in quiet), class_="cells"))
+    lines = [quiet_cell(*one, sources) for one in quiet]
+    if skipped:
+        lines.append(skipped_cells(skipped, sources))
+    if lines:
+        parts.append(element("ul", *lines, class_="cells"))
     return element("article", *parts, class_=f"card {file['verdict']}", id=f"file-{n}")
 
 

@@ -12,7 +12,9 @@ from handlers.report.match import Match, match_of, other_documents
 from handlers.report.thumbnails import Gallery, Shown
 from handlers.report.words import (
     file_facts,
+    reason_words,
     span,
+    telling_reasons,
     variant,
     verdict_words,
 )
@@ -68,9 +70,47 @@ def quiet_cell(name: str, cell: JsonObject, sources: Sources) -> Html:
         element("span", " by ", shown(name, 100), class_="by"),
         class_="line",
     )
-    if cell["verdict"] == "not_applicable":
-        return element("li", head, *_reasons(cell), class_="cell")
-    return element("li", head, *_reasons(cell), _facts(cell, match, name, sources), class_="cell")
+    return element(
+        "li",
+        head,
+        *reason_lines(cell["reasons"]),
+        _facts(cell, match, name, sources),
+        class_="cell",
+    )
+
+
+def skipped_cells(names: Sequence[str], sources: Sources) -> Html:
+    """Return one line for all retrievers that do not take such a file."""
+    said = []
+    for name in names:
+        kinds = (sources.retrievers.get(name) or {}).get("takes") or ()
+        taken = f" (takes {', '.join(shown(kind, 20) for kind in kinds)})" if kinds else ""
+        said.append(shown(name, 100) + taken)
+    head = element(
+        "p",
+        sign("not_applicable"),
+        element("strong", verdict_words("not_applicable").title),
+        element("span", "to this kind of file: ", ", ".join(said), class_="by"),
+        class_="line",
+    )
+    return element("li", head, class_="cell")
+
+
+def reason_lines(reasons: Sequence[JsonObject]) -> list[Html]:
+    """Return why something is not known, in words and in the service's own."""
+    telling = telling_reasons(reasons)
+    said = [
+        element(
+            "p",
+            element("strong", reason_words(one["code"]), ": "),
+            shown(one["message"]),
+            class_="reason",
+        )
+        for one in telling[:_MAX_REASONS]
+    ]
+    if len(telling) > _MAX_REASONS:
+        said.append(element("p", f"and {len(telling) - _MAX_REASONS} more", class_="reason"))
+    return said
 
 
 def _section(heading: Html, *parts: Child) -> Html:
@@ -190,10 +230,9 @@ def _match_rows(
     turned = variant(match.variant)
     if turned is not None:
         yield "How", turned
-    others = other_documents(cell, match)
+    others = list(_others(cell, match, _rule(match.feature, name, sources)))
     if others:
-        named = "; ".join(_other(document, match) for document in others[:5])
-        yield "Further references found", named
+        yield "Further references near", "; ".join(others[:5])
 
 
 def _nearest(match: Match) -> str:
@@ -202,12 +241,15 @@ def _nearest(match: Match) -> str:
     return f"{shown(match.name, 120)}, {match.distance} {shown(match.unit, 20)} away: not near"
 
 
-def _other(document: JsonObject, match: Match) -> str:
-    hit = (document.get("features") or {}).get(match.feature) or {}
-    score = hit.get("similarity", hit.get("score", document.get("score")))
-    name = document.get("path") or document.get("filename") or document.get("document_id")
-    scored = f" (score {score:.4g})" if isinstance(score, int | float) else ""
-    return shown(name, 100) + scored
+def _others(cell: JsonObject, match: Match, rule: tuple[float, float] | None) -> Iterator[str]:
+    """Yield the other documents that are near too, with their scores."""
+    for document in other_documents(cell, match):
+        hit = (document.get("features") or {}).get(match.feature) or {}
+        score = hit.get("similarity", hit.get("score"))
+        if rule is None or not isinstance(score, int | float) or score < rule[1]:
+            continue
+        name = document.get("path") or document.get("filename") or document.get("document_id")
+        yield f"{shown(name, 100)} (score {score:.4g})"
 
 
 def _hash(sha256: str | None) -> list[Child]:
@@ -231,7 +273,8 @@ def _proof_rows(cell: JsonObject, name: str, sources: Sources) -> Iterator[tuple
     if cell["verdict"] in FOUND:
         yield "Thresholds from", sources.context.rule_source(retriever) if retriever else None
         yield "Not checked", _unchecked(cell)
-    yield "Control search", canary_words(retriever.get("canary"))
+    if retriever.get("canary"):
+        yield "Control search", canary_words(retriever["canary"])
     if cell.get("execution_id"):
         version = cell.get("retriever_version")
         yield "Execution", f"{shown(cell['execution_id'], 80)}, retriever version {version}"
@@ -246,7 +289,8 @@ def _exactness(evidence: JsonObject) -> str:
 
 
 def _unchecked(cell: JsonObject) -> str | None:
-    messages = [shown(reason["message"]) for reason in cell["reasons"][:_MAX_REASONS]]
+    telling = telling_reasons(cell["reasons"])
+    messages = [shown(reason["message"]) for reason in telling[:_MAX_REASONS]]
     return "; ".join(messages) or None
 
 
@@ -258,11 +302,3 @@ def canary_words(canary: Any) -> str:
         return f"passed: {shown(canary['document_id'], 80)} was looked for and found"
     reason = (canary.get("reason") or {}).get("message") or "it was not found"
     return f"NOT PASSED: {shown(reason)}"
-
-
-def _reasons(cell: JsonObject) -> list[Html]:
-    reasons = cell["reasons"]
-    said = [element("p", shown(one["message"]), class_="reason") for one in reasons[:_MAX_REASONS]]
-    if len(reasons) > _MAX_REASONS:
-        said.append(element("p", f"and {len(reasons) - _MAX_REASONS} more", class_="reason"))
-    return said

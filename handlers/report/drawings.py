@@ -84,7 +84,8 @@ def timeline(
         parts.append(_wave(loudness, duration_ms, end))
     parts += [_rect(x(a), _HIGH - 3, max(x(b) - x(a), 1.5), 3, "piece") for a, b in pieces[:200]]
     parts += [_rect(side - 1, 0, 2, _HIGH, "edge") for side in (left, right)]
-    drawing = _drawing("timeline", _HIGH, f"{title}: {span(*marked)} marked", parts)
+    kind = "timeline" if loudness else "timeline bare"
+    drawing = _drawing(kind, _HIGH, f"{title}: {span(*marked)} marked", parts)
     return join(drawing, _ticks(end))
 
 

@@ -19,7 +19,9 @@ from handlers.report.words import (
     VERDICTS,
     WORST_FIRST,
     counted,
+    reason_words,
     size,
+    telling_reasons,
     verdict_words,
 )
 
@@ -190,20 +192,23 @@ def _best(file: JsonObject) -> str:
 
 
 def _unchecked(report: Report) -> Html:
-    by_reason: dict[str, list[str]] = {}
+    files: dict[tuple[str, str], dict[str, None]] = {}
     for file in report.files:
-        for reason in file["reasons"]:
-            names = by_reason.setdefault(shown(reason["message"]), [])
-            said = shown(file["file"], 120)
-            if said not in names:
-                names.append(said)
-    if not by_reason:
+        for reason in telling_reasons(file["reasons"]):
+            key = reason_words(reason["code"]), shown(reason["message"])
+            files.setdefault(key, {})[shown(file["file"], 120)] = None
+    if not files:
         said = "Nothing: every file was compared completely by every retriever that takes it."
         body: list[Child] = [element("p", said)]
     else:
         items = (
-            element("li", element("p", message, class_="reason"), element("p", _named(names)))
-            for message, names in by_reason.items()
+            element(
+                "li",
+                element("p", words, class_="reason"),
+                element("p", message),
+                element("p", _named(list(names)), class_="name"),
+            )
+            for (words, message), names in files.items()
         )
         body = [element("ul", *items, class_="reasons")]
     return element("section", element("h2", "What could not be checked"), *body)
@@ -262,7 +267,9 @@ def _collections(
     if compared:
         most = f"{compared[-1]:,} reference entries"
         few = f" ({compared[0]:,} at least)" if compared[0] != compared[-1] else ""
-        yield "Compared", f"{most}{few}. A recording has an entry for each of its moments"
+        recordings = set(retriever.get("takes") or ()) != {"image"}
+        note = ". A recording has an entry for each of its moments" if recordings else ""
+        yield "Compared", f"{most}{few}{note}"
 
 
 def _thresholds(retriever: JsonObject, context: Context) -> Iterator[tuple[str, Child]]:

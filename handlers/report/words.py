@@ -1,5 +1,6 @@
 """What a report says, in words: verdicts, times, distances, sizes. Plain text, no markup."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -45,6 +46,31 @@ VERDICTS: Final = {
 }
 WORST_FIRST: Final = ("block", "review", "unknown", "clear")
 
+_REASONS: Final = {
+    "file_unreadable": "The file could not be read on the machine that scanned",
+    "media_unreadable": "The file, or what the retriever needs of it, could not be read",
+    "media_forbidden": "The file could not be fetched",
+    "media_unavailable": "The file could not be fetched",
+    "missing_extra": "The service lacks the part that reads such files",
+    "timed_out": "Time ran out",
+    "unavailable": "The service could not do it at that moment",
+    "no_query_chunks": "Nothing in the file could be compared",
+    "low_quality": "There is too little in the file to compare",
+    "too_short": "There is too little in the file to compare",
+    "damaged": "A part of the file could not be read",
+    "cut_off": "A part of the file was not compared",
+    "chunks_sampled": "A part of the file was not compared",
+    "first_frame_only": "A part of the file was not compared",
+    "nothing_compared": "There was nothing to compare with",
+    "not_exact": "It is not proven that nothing nearer was passed over",
+    "approximate": "It is not proven that nothing nearer was passed over",
+    "canary_missing": "The control search was not passed",
+    "canary_failed": "The control search was not passed",
+    "not_applicable": "No retriever takes files of this kind",
+}
+_OTHER_REASON: Final = "It could not be compared completely"
+# Follows from any other reason, and says less.
+_CONSEQUENCE: Final = "no_query_chunks"
 # Which of two opposite turns it was is left open: a viewer sees it.
 _VARIANTS: Final = {
     "flip_horizontal": "mirrored",
@@ -115,3 +141,17 @@ def variant(name: Any) -> str | None:
 def kind_of(content_type: Any) -> str | None:
     """Return what a file of a type is called, None if that is not known."""
     return _KINDS.get(str(content_type or "").partition("/")[0])
+
+
+def reason_words(code: Any) -> str:
+    """Return a reason's code in words."""
+    return _REASONS.get(str(code), _OTHER_REASON)
+
+
+def telling_reasons(reasons: Iterable[JsonObject]) -> list[JsonObject]:
+    """Return the reasons without those that only follow from another of the same retriever."""
+    known = list(reasons)
+    causes = {one.get("retriever") for one in known if one["code"] != _CONSEQUENCE}
+    return [
+        one for one in known if one["code"] != _CONSEQUENCE or one.get("retriever") not in causes
+    ]
