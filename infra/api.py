@@ -14,14 +14,14 @@ is left of each call, and the hooks of SnapStart. `trawl serve` streams. A batch
 than a call is a job, whose progress is asked for.
 """
 
-from aws_cdk import Duration, RemovalPolicy
+from aws_cdk import RemovalPolicy
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
 from core.settings import variables
 from infra.bundling import requirements
 from infra.data import Data
-from infra.functions import make_code, make_log_group, make_role, runtime_of
+from infra.functions import make_function, make_log_group, make_role
 from infra.gateways import Gateway
 from infra.http_gateway import HttpGateway
 from infra.permissions import query_environment, query_statements
@@ -87,19 +87,15 @@ class Api(Construct):
         if settings.api == "rest" and settings.origins:
             environment |= variables(cors_origins=",".join(settings.origins))
         snap_start = lambda_.SnapStartConf.ON_PUBLISHED_VERSIONS if settings.snap_start else None
-        return lambda_.Function(
+        return make_function(
             self,
-            "Function",
-            runtime=runtime_of(settings),
-            architecture=lambda_.Architecture.X86_64,
+            settings,
             handler="handlers.api.handler",
-            code=make_code(settings, requirements(EXTRAS)),
-            memory_size=settings.memory_mb,
-            timeout=Duration.seconds(TIMEOUT_S[settings.api]),
-            tracing=lambda_.Tracing.ACTIVE,
-            snap_start=snap_start,
-            current_version_options=lambda_.VersionOptions(removal_policy=RemovalPolicy.DESTROY),
-            role=self.role.without_policy_updates(),
+            wanted=requirements(EXTRAS),
+            timeout_s=TIMEOUT_S[settings.api],
+            role=self.role,
             log_group=self.log_group,
             environment=environment,
+            snap_start=snap_start,
+            current_version_options=lambda_.VersionOptions(removal_policy=RemovalPolicy.DESTROY),
         )

@@ -62,6 +62,16 @@ class OwnMetrics:
         dimensions = "{Trawl,operation,service}" if service == "api" else "{Trawl,service}"
         return self._search(f"SUM({self._all(dimensions, service, metric)})", label or metric)
 
+    def metric(self, service: str, metric: str, period: Duration) -> cloudwatch.Metric:
+        """Return the sum of what a function sends with no other dimension than its name."""
+        return cloudwatch.Metric(
+            namespace="Trawl",
+            metric_name=metric,
+            dimensions_map={"service": f"trawl-{service}-{self._stage}"},
+            statistic="Sum",
+            period=period,
+        )
+
     def by(self, dimension: str, service: str, metric: str) -> cloudwatch.MathExpression:
         """Return a line for each value of the dimension."""
         return self._search(self._all(f"{{Trawl,{dimension},service}}", service, metric), "")

@@ -48,7 +48,7 @@ class Data(Construct):
         ]
         # Not emptied on destroy, even without `retain`: that takes a custom resource with
         # rights to delete everything. `cdk destroy` says so, and the owner empties it.
-        return s3.Bucket(
+        bucket = s3.Bucket(
             self,
             name,
             encryption=s3.BucketEncryption.S3_MANAGED,
@@ -59,3 +59,8 @@ class Data(Construct):
             lifecycle_rules=lifecycle,
             removal_policy=self._removal,
         )
+        if bucket.policy is None:
+            raise TypeError(f"{bucket.node.path} has no policy that asks for TLS")
+        # A bucket that stays keeps refusing plain HTTP.
+        bucket.policy.apply_removal_policy(self._removal)
+        return bucket

@@ -1,8 +1,9 @@
 """What every function of the stack has alike: its runtime, its zip, its log group, its role."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from aws_cdk import RemovalPolicy
+from aws_cdk import Duration, RemovalPolicy
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
@@ -52,16 +53,54 @@ def make_role(
     return role
 
 
-def runtime_of(settings: InfraSettings) -> lambda_.Runtime:
-    """Return the Lambda runtime that the settings name."""
+def make_function(
+    scope: Construct,
+    settings: InfraSettings,
+    *,
+    handler: str,
+    wanted: Sequence[str],
+    timeout_s: int,
+    role: iam.Role,
+    log_group: logs.LogGroup,
+    environment: Mapping[str, str],
+    **others: Any,
+) -> lambda_.Function:
+    """Return the function `Function`, whose zip holds our sources and the requirements `wanted`.
+
+    `others` are properties that only some functions have, or have otherwise: `tracing`. Functions
+    of the same requirements share one zip, which is uploaded once.
+    """
+    return lambda_.Function(
+        scope,
+        "Function",
+        runtime=_runtime_of(settings),
+        architecture=lambda_.Architecture.X86_64,
+        handler=handler,
+        code=_make_code(settings, wanted),
+        timeout=Duration.seconds(timeout_s),
+        role=role.without_policy_updates(),
+        log_group=log_group,
+        environment={**environment},
+        **{"memory_size": settings.memory_mb, "tracing": lambda_.Tracing.ACTIVE, **others},
+    )
+
+
+def tracing_statement() -> iam.PolicyStatement:
+    """Return the right to send traces, as Lambda does for us. X-Ray has no resources: `*`."""
+    return iam.PolicyStatement(
+        actions=["xray:PutTelemetryRecords", "xray:PutTraceSegments"], resources=["*"]
+    )
+
+
+def _runtime_of(settings: InfraSettings) -> lambda_.Runtime:
     # From 3.12 on, which the settings ask for, all of them can.
     return lambda_.Runtime(
         f"python{settings.python}", lambda_.RuntimeFamily.PYTHON, supports_snap_start=True
     )
 
 
-def make_code(settings: InfraSettings, wanted: Sequence[str]) -> lambda_.Code:
-    """Return the zip of our sources with these requirements; without them unless `bundle`."""
+def _make_code(settings: InfraSettings, wanted: Sequence[str]) -> lambda_.Code:
+    """Return the zip of our sources with their libraries; without these unless `bundle`."""
     if settings.bundle:
         folder = build_bundle(settings.wheels or settings.python, wanted)
         return lambda_.Code.from_asset(str(folder))

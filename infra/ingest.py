@@ -16,7 +16,7 @@ from core.settings import variables
 from infra.api import EXTRAS
 from infra.bundling import requirements
 from infra.data import Data
-from infra.functions import make_code, make_log_group, make_role, runtime_of
+from infra.functions import make_function, make_log_group, make_role, tracing_statement
 from infra.permissions import query_environment
 from infra.settings import InfraSettings
 
@@ -27,6 +27,9 @@ ATTEMPTS = 5
 BATCH = 10
 # A batch fills for this long: one write of a collection takes ten files as it takes one.
 WINDOW_S = 1
+# SQS keeps a message for 4 days unless told otherwise: a function that cannot start over a long
+# weekend would lose files. What is given up on keeps its age, hence fewer than the dead letters.
+QUEUE_DAYS = 10
 DEAD_LETTER_DAYS = 14
 
 # Lifecycle rules remove objects without an `ObjectRemoved`. The bucket's other notifications are
@@ -66,6 +69,7 @@ class Ingest(Construct):
             encryption=sqs.QueueEncryption.SQS_MANAGED,
             enforce_ssl=True,
             visibility_timeout=Duration.seconds(HIDDEN_S),
+            retention_period=Duration.days(QUEUE_DAYS),
             dead_letter_queue=sqs.DeadLetterQueue(
                 max_receive_count=ATTEMPTS, queue=self.dead_letters
             ),
@@ -85,9 +89,7 @@ class Ingest(Construct):
         """List each call the adapters make, and those of Lambda's own poller."""
         data = self._data
         return [
-            iam.PolicyStatement(
-                actions=["xray:PutTelemetryRecords", "xray:PutTraceSegments"], resources=["*"]
-            ),
+            tracing_statement(),
             iam.PolicyStatement(
                 actions=["dynamodb:GetItem", "dynamodb:UpdateItem"],
                 resources=[data.table.table_arn],
@@ -125,18 +127,13 @@ class Ingest(Construct):
 
     def _make_function(self, media: lambda_.IFunction) -> lambda_.Function:
         settings = self._settings
-        return lambda_.Function(
+        return make_function(
             self,
-            "Function",
-            runtime=runtime_of(settings),
-            architecture=lambda_.Architecture.X86_64,
+            settings,
             handler="handlers.ingest.handler",
-            # The API's own zip: one asset, uploaded once.
-            code=make_code(settings, requirements(EXTRAS)),
-            memory_size=settings.memory_mb,
-            timeout=Duration.seconds(TIMEOUT_S),
-            tracing=lambda_.Tracing.ACTIVE,
-            role=self.role.without_policy_updates(),
+            wanted=requirements(EXTRAS),
+            timeout_s=TIMEOUT_S,
+            role=self.role,
             log_group=self.log_group,
             environment={
                 **query_environment(settings, self._data, media, service="trawl-ingest"),

@@ -2,7 +2,7 @@
 
 import json
 
-from aws_cdk import ArnFormat, Duration, Stack
+from aws_cdk import ArnFormat, Stack
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_stepfunctions as sfn
@@ -12,7 +12,7 @@ from core.settings import variable_of
 from infra.api import EXTRAS
 from infra.bundling import requirements
 from infra.data import Data
-from infra.functions import make_code, make_log_group, make_role, runtime_of
+from infra.functions import make_function, make_log_group, make_role
 from infra.job_machine import FUNCTION_TIMEOUT_S, LABEL, job_definition
 from infra.permissions import query_environment, query_statements
 from infra.settings import InfraSettings
@@ -97,17 +97,13 @@ class Jobs(Construct):
             query_statements(self, settings, self._data, media),
             description="Trawl job function: its own log group, table, buckets and media function",
         )
-        return lambda_.Function(
+        return make_function(
             self,
-            "Function",
-            runtime=runtime_of(settings),
-            architecture=lambda_.Architecture.X86_64,
+            settings,
             handler="handlers.job.handler",
-            code=make_code(settings, requirements(EXTRAS)),
-            memory_size=settings.memory_mb,
-            timeout=Duration.seconds(FUNCTION_TIMEOUT_S),
-            tracing=lambda_.Tracing.ACTIVE,
-            role=self.function_role.without_policy_updates(),
+            wanted=requirements(EXTRAS),
+            timeout_s=FUNCTION_TIMEOUT_S,
+            role=self.function_role,
             log_group=log_group,
             environment=query_environment(settings, self._data, media, service="trawl-job"),
         )

@@ -1,11 +1,9 @@
 """The media function: parses files that nobody vouches for, and may do nothing else."""
 
-from aws_cdk import Duration
-from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
 from infra.bundling import requirements
-from infra.functions import ONE_THREAD, make_code, make_log_group, make_role, runtime_of
+from infra.functions import ONE_THREAD, make_function, make_log_group, make_role
 from infra.settings import InfraSettings
 
 # A file that takes longer is refused: the API, which waits for it, ends at 29 s.
@@ -15,7 +13,11 @@ LIBRARIES = ("numpy", "orjson", "Pillow", "av")
 
 
 class Media(Construct):
-    """The `media` function. Its role writes logs: no table, no bucket, no tracing, no network."""
+    """The `media` function. Its role writes logs: no table, no bucket, no tracing.
+
+    Lambda's own network is open to it, as it is to every function outside a VPC: it reads one
+    presigned address that way. All that it could give away is the file that it was handed.
+    """
 
     def __init__(self, scope: Construct, construct_id: str, *, settings: InfraSettings) -> None:
         super().__init__(scope, construct_id)
@@ -23,18 +25,17 @@ class Media(Construct):
         role = make_role(
             self, log_group, (), description="Trawl media function: its own log group, only"
         )
-        self.function = lambda_.Function(
+        self.function = make_function(
             self,
-            "Function",
-            runtime=runtime_of(settings),
-            architecture=lambda_.Architecture.X86_64,
+            settings,
             handler="handlers.media.handler",
-            code=make_code(settings, requirements(("media",), only=LIBRARIES)),
-            memory_size=settings.media_memory_mb,
-            timeout=Duration.seconds(TIMEOUT_S),
-            # None leaves it the account's: a new account has too little to reserve any.
-            reserved_concurrent_executions=settings.media_concurrency or None,
-            role=role.without_policy_updates(),
+            wanted=requirements(("media",), only=LIBRARIES),
+            timeout_s=TIMEOUT_S,
+            role=role,
             log_group=log_group,
             environment=ONE_THREAD,
+            memory_size=settings.media_memory_mb,
+            tracing=None,
+            # None leaves it the account's: a new account has too little to reserve any.
+            reserved_concurrent_executions=settings.media_concurrency or None,
         )

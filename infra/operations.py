@@ -11,7 +11,7 @@ from aws_cdk import aws_sqs as sqs
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
-from infra.dashboard import make_dashboard
+from infra.dashboard import OwnMetrics, make_dashboard
 from infra.gateways import Gateway
 from infra.settings import InfraSettings
 from infra.topic import make_alarm_topic
@@ -45,6 +45,21 @@ class WatchedQueue:
     oldest: Duration
 
 
+@dataclass(frozen=True, slots=True)
+class WatchedCount:
+    """What a function itself counts as failed, though its call ends well.
+
+    `service` is its name in metrics without the stage. Twice within three periods is once too
+    often: what goes wrong once is done by the next round.
+    """
+
+    name: str
+    service: str
+    metric: str
+    period: Duration
+    description: str
+
+
 class Operations(Construct):
     """The dashboard `trawl-{stage}` and the alarms on what is given.
 
@@ -62,6 +77,7 @@ class Operations(Construct):
         gateway: Gateway,
         functions: Iterable[WatchedFunction],
         queues: Iterable[WatchedQueue] = (),
+        counts: Iterable[WatchedCount] = (),
         machines: Iterable[sfn.IStateMachine] = (),
     ) -> None:
         super().__init__(scope, construct_id)
@@ -73,6 +89,8 @@ class Operations(Construct):
             self._watch_function(function)
         for queue in queues:
             self._watch_queue(queue)
+        for count in counts:
+            self._watch_count(count, OwnMetrics(settings.stage))
         for number, machine in enumerate(machines):
             self._watch_machine(number, machine)
         self.dashboard = make_dashboard(
@@ -139,6 +157,10 @@ class Operations(Construct):
             watched.oldest.to_seconds(),
             f"{name}: a message waits for longer than all of its tries take; nothing takes it.",
         )
+
+    def _watch_count(self, watched: WatchedCount, own: OwnMetrics) -> None:
+        metric = own.metric(watched.service, watched.metric, watched.period)
+        self._alarm(watched.name, metric, 1, watched.description, periods=3, breaching=2)
 
     def _watch_machine(self, number: int, machine: sfn.IStateMachine) -> None:
         # Not those that were stopped: whoever asked for that knows.

@@ -7,7 +7,7 @@ from constructs import Construct
 
 from core.settings import variables
 from infra.data import Data
-from infra.functions import ONE_THREAD
+from infra.functions import ONE_THREAD, tracing_statement
 from infra.settings import InfraSettings
 
 # The share of the function's memory for index images; the rest is for the interpreter, for the
@@ -27,10 +27,7 @@ def query_statements(
         for number, name in enumerate(settings.bucket_names)
     ]
     return [
-        # Lambda's own tracing, without its SDK in the process. X-Ray has no resources: `*`.
-        iam.PolicyStatement(
-            actions=["xray:PutTelemetryRecords", "xray:PutTraceSegments"], resources=["*"]
-        ),
+        tracing_statement(),
         iam.PolicyStatement(
             actions=[
                 "dynamodb:DeleteItem",

@@ -162,7 +162,10 @@ class InfraSettings:
             ),
             "hosted_zone_name": (
                 bool(self.hosted_zone_name) == bool(self.hosted_zone_id)
-                and f".{self.domain}".endswith(f".{self.hosted_zone_name}"),
+                and (
+                    not self.hosted_zone_name
+                    or f".{self.domain}".endswith(f".{self.hosted_zone_name}")
+                ),
                 "the name of that zone, which `domain` lies in",
             ),
             "waf": (

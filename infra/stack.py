@@ -15,9 +15,9 @@ from infra.exceptions import (
 from infra.ingest import ATTEMPTS, HIDDEN_S, Ingest
 from infra.jobs import Jobs
 from infra.media import Media
-from infra.operations import Operations, WatchedFunction, WatchedQueue
+from infra.operations import Operations, WatchedCount, WatchedFunction, WatchedQueue
 from infra.settings import InfraSettings
-from infra.upkeep import Upkeep
+from infra.upkeep import EVERY_H, Upkeep
 from infra.vectors import MANAGE, SEARCH, SWEEP, WRITE, Vectors
 
 
@@ -76,6 +76,14 @@ class TrawlStack(Stack):
             self.ingest.dead_letters,
             oldest=Duration.seconds(ATTEMPTS * HIDDEN_S),
         )
+        rounds = WatchedCount(
+            "UpkeepRounds",
+            "upkeep",
+            "UpkeepFailures",
+            Duration.hours(EVERY_H),
+            "Upkeep fails for the same collection, or for all: its log names each and says why. "
+            "Searches slow down, and storage grows.",
+        )
         return Operations(
             self,
             "Operations",
@@ -83,6 +91,7 @@ class TrawlStack(Stack):
             gateway=self.api.gateway,
             functions=functions,
             queues=(uploads,),
+            counts=(rounds,),
             machines=(self.jobs.machine,),
         )
 

@@ -10,7 +10,7 @@ from constructs import Construct
 from infra.api import EXTRAS
 from infra.bundling import requirements
 from infra.data import Data
-from infra.functions import make_code, make_log_group, make_role, runtime_of
+from infra.functions import make_function, make_log_group, make_role, tracing_statement
 from infra.permissions import query_environment
 from infra.settings import InfraSettings
 
@@ -38,17 +38,13 @@ class Upkeep(Construct):
             _permissions(data),
             description="Trawl upkeep function: its own log group, table and index bucket",
         )
-        self.function = lambda_.Function(
+        self.function = make_function(
             self,
-            "Function",
-            runtime=runtime_of(settings),
-            architecture=lambda_.Architecture.X86_64,
+            settings,
             handler="handlers.upkeep.handler",
-            code=make_code(settings, requirements(EXTRAS)),
-            memory_size=settings.memory_mb,
-            timeout=Duration.seconds(TIMEOUT_S),
-            tracing=lambda_.Tracing.ACTIVE,
-            role=self.role.without_policy_updates(),
+            wanted=requirements(EXTRAS),
+            timeout_s=TIMEOUT_S,
+            role=self.role,
             log_group=log_group,
             environment=query_environment(settings, data, media, service="trawl-upkeep"),
         )
@@ -69,9 +65,7 @@ class Upkeep(Construct):
 def _permissions(data: Data) -> list[iam.PolicyStatement]:
     """List each call the adapters make: nothing here reads media or writes documents."""
     return [
-        iam.PolicyStatement(
-            actions=["xray:PutTelemetryRecords", "xray:PutTraceSegments"], resources=["*"]
-        ),
+        tracing_statement(),
         iam.PolicyStatement(
             actions=["dynamodb:GetItem", "dynamodb:Query", "dynamodb:UpdateItem"],
             resources=[data.table.table_arn],

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from tests.infra.conftest import Resources, of_type
+from tests.infra.conftest import Resources, function_of, of_type
 
 ALARM = "AWS::CloudWatch::Alarm"
 
@@ -52,6 +52,18 @@ def test_thresholds_are_those_that_are_explained(resources: Resources) -> None:
     assert "RedrivePolicy" not in queued["Properties"]  # the dead letters, not the queue
     for throttled in alarms["Throttles"]:
         assert (throttled["DatapointsToAlarm"], throttled["EvaluationPeriods"]) == (2, 3)
+
+
+def test_upkeep_that_fails_again_has_an_alarm_on_what_the_function_sends(
+    resources: Resources,
+) -> None:
+    [failing] = alarms_by_metric(resources)["UpkeepFailures"]
+    environment = function_of(resources, "handlers.upkeep.handler")["Environment"]["Variables"]
+    assert failing["Namespace"] == environment["POWERTOOLS_METRICS_NAMESPACE"]
+    [service] = failing["Dimensions"]
+    assert service == {"Name": "service", "Value": environment["POWERTOOLS_SERVICE_NAME"]}
+    assert (failing["Statistic"], failing["Threshold"], failing["Period"]) == ("Sum", 1, 3600)
+    assert (failing["DatapointsToAlarm"], failing["EvaluationPeriods"]) == (2, 3)
 
 
 def test_the_topic_is_encrypted_and_takes_alarms_of_this_account_alone(

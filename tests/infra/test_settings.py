@@ -104,6 +104,11 @@ def test_a_domain_that_does_not_fit_together_is_named(name: str, values: dict[st
         InfraSettings.from_context(Context(**given))
 
 
+def test_a_domain_needs_no_zone_of_ours() -> None:
+    context = Context(domain="api.example.com", certificate_arn=CERTIFICATE)
+    assert InfraSettings.from_context(context).domain == "api.example.com"
+
+
 def test_a_firewall_goes_before_a_rest_api() -> None:
     assert InfraSettings.from_context(Context(api="rest", waf="true")).waf
 

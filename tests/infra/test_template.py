@@ -57,6 +57,8 @@ def test_every_bucket_refuses_plain_http(resources: Resources) -> None:
     policies = of_type(resources, "AWS::S3::BucketPolicy")
     assert len(policies) == len(of_type(resources, BUCKETS))
     for policy in policies:
+        # Also once the stack is gone and the bucket is not.
+        assert policy["DeletionPolicy"] == policy["UpdateReplacePolicy"] == "Retain"
         denied = [
             s["Condition"]
             for s in policy["Properties"]["PolicyDocument"]["Statement"]
