@@ -70,13 +70,13 @@ class StepFunctionsRunner:
         return self._execution(name) if answer is None else str(answer["executionArn"])
 
     def state(self, execution: str) -> RunState:
-        """Return how the execution is doing; "failed" also if it is not known (any more)."""
+        """Return how the execution is doing; "unknown" if it is not known (any more)."""
         answer = _call(
             lambda client: client.describe_execution(executionArn=execution),
             self._client(),
             fine={"ExecutionDoesNotExist"},
         )
-        return "failed" if answer is None else _STATES.get(str(answer["status"]), "failed")
+        return "unknown" if answer is None else _STATES.get(str(answer["status"]), "unknown")
 
     def stop(self, execution: str) -> None:
         """Stop the execution. Calls of the function that run already are left to their end."""

@@ -91,7 +91,7 @@ class ThreadRunner:
             known = self._executions.get(execution)
         if known is not None:
             return known.state
-        return "running" if _is_locked(self._locks / execution) else "failed"
+        return "running" if _is_locked(self._locks / execution) else "unknown"
 
     def stop(self, execution: str) -> None:
         """Cancel it. Another process's notices by itself: the job says that it is stopped."""

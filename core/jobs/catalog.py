@@ -16,6 +16,7 @@ from core.delivery import ReadableBuckets, parse_s3_uri
 from core.errors import (
     BlobNotFoundError,
     ConflictError,
+    IdempotencyError,
     InvalidRequestError,
     NotFoundError,
     Problem,
@@ -31,7 +32,7 @@ from core.models.listing import ListRequest
 from core.models.namespaces import Namespace
 from core.models.retriever import Retriever
 from core.ports.blobs import BlobStores
-from core.ports.jobs import JobRunner
+from core.ports.jobs import JobRunner, RunState
 from core.types import JsonObject
 
 _log = logging.getLogger("trawl.jobs")
@@ -40,12 +41,11 @@ _log = logging.getLogger("trawl.jobs")
 _START_S = 60
 
 
-class IdempotencyError(ConflictError):
-    """An idempotency key was used before, for something else."""
+class RunFailedError(TrawlError):
+    """A run ended before its job did: its runner gave it up."""
 
-    code = "idempotency_conflict"
-    blame = "caller"
-    retryable = False
+    code = "run_failed"
+    retryable = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +70,9 @@ class JobCatalog:
         known = self._known(namespace, request, digest)
         if known is None:
             known = self._add(namespace, request, digest)
+        elif known.manifest is not None and known.copy is None:
+            # It will be read (again): the namespace may have lost the right to, since.
+            self._readable_manifest(namespace, known.manifest)
         job = self._ensure_started(known)
         return self._describe(job, JobGet())
 
@@ -79,14 +82,22 @@ class JobCatalog:
         return self._describe(job, request or JobGet())
 
     def list(self, namespace: Namespace, request: ListRequest) -> JsonObject:
-        """Return a page of jobs, the newest first."""
-        jobs = [self._status(job) for job in self.store.all(namespace.namespace_id)]
+        """Return a page of jobs, the newest first.
+
+        The runner is asked about those that are shown; about all, only where their status decides
+        which are.
+        """
+        jobs = {job.job_id: job for job in self.store.all(namespace.namespace_id)}
+        by_status = _asks_for_status(request)
+        found = [self._status(job) if by_status else (job, job.status) for job in jobs.values()]
         results, pagination, total = list_items(
-            [summarize(job, status) for job, status in jobs],
+            [summarize(job, status) for job, status in found],
             request,
             name_field="idempotency_key",
             id_field="job_id",
         )
+        if not by_status:
+            results = [summarize(*self._status(jobs[one["job_id"]])) for one in results]
         return {"results": results, "pagination": pagination, "total_count": total}
 
     def stop(self, namespace: Namespace, job_id: str) -> JsonObject:
@@ -125,7 +136,11 @@ class JobCatalog:
             job_id=new_id("job"),
             namespace_id=namespace.namespace_id,
             retrievers=tuple(
-                {"retriever_id": one.retriever_id, "retriever_name": one.retriever_name}
+                {
+                    "retriever_id": one.retriever_id,
+                    "retriever_name": one.retriever_name,
+                    "retriever_version": one.version,
+                }
                 for one in retrievers
             ),
             settings=request.settings.model_dump(),
@@ -227,6 +242,10 @@ class JobCatalog:
         state = self.runner.state(job.execution)
         if state == "running":
             return job, "queued" if job.copy is None else "running"
+        return self._left_open(job, state)
+
+    def _left_open(self, job: Job, state: RunState) -> tuple[Job, str]:
+        """Return what to say of a job whose execution has ended, though the job has not."""
         # Its last step may have closed the job since it was read.
         try:
             job = self.store.find(job.namespace_id, job.job_id)
@@ -234,12 +253,27 @@ class JobCatalog:
             return job, "stopped"
         if job.is_over:
             return job, job.status
+        if state == "failed":
+            return replace(job, error=describe_error(_run_failed(job))), "failed"
         return job, "stopped" if state == "stopped" else "interrupted"
+
+
+def _asks_for_status(request: ListRequest) -> bool:
+    asked = orjson.dumps([request.filters, request.sort and request.sort.field])
+    return b"status" in asked
+
+
+def _run_failed(job: Job) -> RunFailedError:
+    advice = "make another job of what is missing"
+    if job.idempotency_key is not None:
+        advice = "send the same request again with its idempotency key, and it goes on"
+    return RunFailedError(f"run {job.run} ended before it was done; what is done is kept: {advice}")
 
 
 def _digest(request: JobCreate) -> str:
     """Return what tells two bodies apart, whatever the order of their keys."""
-    body = request.model_dump(exclude={"idempotency_key"})
+    # Without defaults: a setting that a later version adds must not make it another body.
+    body = request.model_dump(exclude={"idempotency_key"}, exclude_defaults=True)
     return hashlib.sha256(orjson.dumps(body, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 

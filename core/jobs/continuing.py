@@ -53,8 +53,12 @@ async def execute_or_continue(
         async with asyncio.timeout(None if left is None else max(left, _LEAST_SECONDS)):
             job = await asyncio.to_thread(jobs.create, namespace, _job_request(request, answer))
     except (TrawlError, TimeoutError) as error:
-        why = error.message if isinstance(error, TrawlError) else "time ran out"
-        warning = f"no job could be made of the unprocessed queries ({why}): send them again"
+        if isinstance(error, TrawlError):
+            warning = f"no job could be made of the unprocessed queries ({error.message})"
+        else:  # the thread goes on, and may make it yet
+            key = _job_key(answer)
+            warning = f"time ran out while a job was made of the unprocessed queries (key {key})"
+        warning += ": send them again"
         return {**answer, "warnings": [*answer["warnings"], warning]}
     _log.info("batch %s continues as job %s", answer["batch_id"], job["job_id"])
     return {
@@ -66,6 +70,10 @@ async def execute_or_continue(
             "indexes": answer["unprocessed"],
         },
     }
+
+
+def _job_key(answer: JsonObject) -> str:
+    return f"batch/{answer['batch_id']}"
 
 
 def _job_request(request: BatchRequest, answer: JsonObject) -> JobCreate:
@@ -84,6 +92,6 @@ def _job_request(request: BatchRequest, answer: JsonObject) -> JobCreate:
             optimize=settings.optimize,
             return_vectors=request.return_vectors,
         ),
-        idempotency_key=f"batch/{answer['batch_id']}",
+        idempotency_key=_job_key(answer),
         metadata={"batch_id": answer["batch_id"]},
     )

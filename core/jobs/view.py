@@ -26,6 +26,7 @@ def summarize(job: Job, status: str) -> JsonObject:
         "idempotency_key": job.idempotency_key,
         "metadata": job.metadata or {},
         "error": job.error,
+        "retryable": job.retryable,
         "created_at": job.created_at,
         "started_at": job.started_at,
         "finished_at": job.finished_at,

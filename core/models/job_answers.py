@@ -51,6 +51,9 @@ class JobRetriever(Answer):
 
     retriever_id: str
     retriever_name: str
+    retriever_version: int | None = Field(
+        None, description="When the job was made. Each result has that of its own."
+    )
 
 
 class JobSummary(Answer):
@@ -65,6 +68,9 @@ class JobSummary(Answer):
     idempotency_key: str | None
     metadata: JsonObject
     error: QueryError | None = Field(description="Why the job as a whole failed.")
+    retryable: int = Field(
+        description="Items with an error that another run would try again; known at the end."
+    )
     created_at: str
     started_at: str | None
     finished_at: str | None

@@ -2,7 +2,8 @@
 
 from typing import Annotated, Any, Final
 
-from pydantic import Field, model_validator
+import orjson
+from pydantic import Field, field_validator, model_validator
 
 from core.models.base import RequestModel
 from core.models.execution import Settings
@@ -14,6 +15,8 @@ MAX_MANIFEST_LINES: Final = 1_000_000
 MAX_MANIFEST_BYTES: Final = 512_000_000
 # Files of this size come as an address; a line is held in memory whole.
 MAX_LINE_BYTES: Final = 8_000_000
+# It is stored with the job, and read with every list of them.
+MAX_METADATA_BYTES: Final = 50_000
 
 _Name = Annotated[str, Field(min_length=1, max_length=200)]
 
@@ -84,6 +87,14 @@ class JobCreate(RequestModel):
         if len(set(self.retrievers)) < len(self.retrievers):
             raise ValueError("a retriever is named twice")
         return self
+
+    @field_validator("metadata")
+    @classmethod
+    def _small(cls, metadata: JsonObject) -> JsonObject:
+        size = len(orjson.dumps(metadata))
+        if size > MAX_METADATA_BYTES:
+            raise ValueError(f"{size} bytes as JSON, at most {MAX_METADATA_BYTES} are kept")
+        return metadata
 
 
 class JobGet(RequestModel):

@@ -11,7 +11,7 @@ from typing import Literal, Protocol
 from core.deadline import Deadline
 from core.types import JsonObject
 
-RunState = Literal["running", "succeeded", "failed", "stopped"]
+RunState = Literal["running", "succeeded", "failed", "stopped", "unknown"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,8 @@ class JobRunner(Protocol):
         ...
 
     def state(self, execution: str) -> RunState:
-        """Return what became of it; "failed" also for one that is not known any more."""
+        """Return what became of it; "unknown" if nobody can tell: its process ended, or it was
+        too long ago."""
         ...
 
     def stop(self, execution: str) -> None:

@@ -1,117 +1,37 @@
 """Jobs of a real service in a folder: made, continued, stopped, forgotten, kept apart."""
 
 import asyncio
-import threading
-from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
 
 import orjson
 import pytest
 
 from core.app import App
 from core.deadline import NEVER
-from core.errors import InvalidRequestError, NotFoundError, UnavailableError
-from core.jobs.catalog import IdempotencyError, JobCatalog
+from core.errors import (
+    IdempotencyError,
+    InvalidRequestError,
+    NotFoundError,
+    UnavailableError,
+)
+from core.jobs.catalog import JobCatalog
 from core.models.base import parse_model
 from core.models.jobs import JobCreate, JobGet
 from core.models.listing import ListRequest
 from core.models.namespaces import Namespace
-from core.ports.jobs import JobRun, RunState
+from core.ports.jobs import JobRun
 from core.ports.records import Delete
-from core.types import JsonObject
+from tests.core.jobs.by_hand import ByHand, body, read_files, run_by_hand, wait
 from tests.core.service import (
     answer_of,
     make_namespace,
     make_retriever,
     random_documents,
     run_batch,
-    running_app,
     search_stage,
     upsert,
     vector_query,
 )
-
-
-class ByHand:
-    """A runner whose executions are what the test does."""
-
-    def __init__(self) -> None:
-        self.states: dict[str, RunState] = {}
-        self.fails = False
-
-    def start(self, run: JobRun) -> str:
-        if self.fails:
-            raise UnavailableError("no room")
-        self.states.setdefault(f"{run.job_id}/{run.run}", "running")
-        return f"{run.job_id}/{run.run}"
-
-    def state(self, execution: str) -> RunState:
-        return self.states.get(execution, "failed")
-
-    def stop(self, execution: str) -> None:
-        self.states[execution] = "stopped"
-
-
-@pytest.fixture(scope="module")
-def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
-    with running_app(tmp_path_factory.mktemp("data")) as app:
-        yield app
-
-
-@pytest.fixture(scope="module")
-def shop(app: App) -> Namespace:
-    namespace = make_namespace(app)
-    upsert(app, namespace, random_documents(30))
-    inputs = {"v": {"type": "array", "required": True}}
-    make_retriever(app, namespace, [search_stage()], input_schema=inputs)
-    make_retriever(app, namespace, [search_stage()], "far", input_schema=inputs)
-    return namespace
-
-
-@pytest.fixture
-def runner() -> ByHand:
-    return ByHand()
-
-
-@pytest.fixture
-def jobs(app: App, runner: ByHand) -> JobCatalog:
-    """The app's jobs, which nobody runs."""
-    return replace(app.jobs, runner=runner)
-
-
-def body(count: int = 3, **more: Any) -> JobCreate:
-    items = [{"id": f"i{n}", **vector_query(n)} for n in range(count)]
-    return parse_model(JobCreate, {"retrievers": ["nearest"], "items": items, **more})
-
-
-def wait(app: App, namespace: Namespace, job_id: str) -> JsonObject:
-    """Return the job once the threads are done with it."""
-    for _ in range(600):
-        job = app.jobs.get(namespace, job_id)
-        if job["status"] not in ("queued", "running"):
-            return job
-        threading.Event().wait(0.05)
-    raise AssertionError("the job does not end")
-
-
-def read_files(app: App, job: JsonObject, kind: str = "results") -> list[JsonObject]:
-    keys = [
-        one["url"].partition("/blobs/results/")[2].partition("?")[0]
-        for one in job["results"]
-        if one["kind"] == kind
-    ]
-    blobs = app.buckets.bucket("results")
-    return [orjson.loads(row) for key in keys for row in blobs.get(key).splitlines()]
-
-
-def run_by_hand(jobs: JobCatalog, namespace: Namespace, job: JsonObject) -> None:
-    """Do the steps of the job's present run."""
-    run = JobRun(namespace.namespace_id, job["job_id"], job["run"])
-    planned = jobs.work.plan(run)
-    for chunk in orjson.loads(jobs.store.results.get(planned.key)):
-        assert asyncio.run(jobs.work.run_chunk(run, chunk, deadline=NEVER))
-    jobs.work.finish(run)
 
 
 def test_a_job_answers_as_batches_do(app: App, shop: Namespace) -> None:
