@@ -57,10 +57,12 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """How many messages left the dead letters, and how many stayed."""
+    """How many messages left the dead letters, and how many stayed: those of other keys, and of
+    these `again`, which were sent back and had failed again by the time all were looked through."""
 
     moved: int
     left: int
+    again: int = 0
 
 
 def list_failures(dead: Queue, *, most: int) -> list[Failure]:
@@ -102,19 +104,23 @@ def discard(dead: Queue, *, key_prefix: str) -> Moved:
 
 def _move(dead: Queue, take: Callable[[Failure], bool], key_prefix: str) -> Moved:
     """Remove the messages of such keys that `take` says yes to."""
-    moved = 0
+    moved = again = 0
     held: list[Failure] = []
     try:
         for batch in _receive_all(dead):
             held += batch
             for failure in batch:
-                if failure.matches(key_prefix) and take(failure):
-                    dead.delete(failure.message.receipt)
-                    held.remove(failure)
-                    moved += 1
+                if not failure.matches(key_prefix):
+                    continue
+                if not take(failure):
+                    again += 1
+                    continue
+                dead.delete(failure.message.receipt)
+                held.remove(failure)
+                moved += 1
     finally:
         _give_back(dead, held)
-    return Moved(moved, len(held))
+    return Moved(moved, len(held), again)
 
 
 def _receive_all(dead: Queue) -> Iterator[list[Failure]]:

@@ -102,9 +102,12 @@ def discard_failures(
 
 def _print_moved(done: Moved, what: str, *, as_json: bool) -> None:
     if as_json:
-        print_json({"moved": done.moved, "left": done.left})
-    else:
-        click.echo(printable(f"{done.moved} {what}, {done.left} left"))
+        again = {"failed_again": done.again} if done.again else {}
+        print_json({"moved": done.moved, "left": done.left, **again})
+        return
+    click.echo(printable(f"{done.moved} {what}, {done.left} left"))
+    if done.again:
+        click.echo(f"{done.again} failed again at once; trawl ingest failures shows why", err=True)
 
 
 @contextmanager

@@ -140,9 +140,10 @@ def test_a_redrive_ends_though_all_of_it_fails_again_at_once(queues: Queues) -> 
 
     queues.work.send = fail_at_once  # type: ignore[method-assign]  # as a function that is fast
     done = redrive(queues.dead, queues.work)
-    assert (done.moved, done.left) == (2, 2)
+    assert (done.moved, done.left, done.again) == (2, 2, 2)
     assert len(queues.work.messages) == 2
     assert queues.dead.depth().waiting == 2
+    assert "2 failed again" in run("redrive").stderr
 
 
 def test_looking_gives_back_even_if_it_is_cut_short(queues: Queues) -> None:

@@ -72,7 +72,9 @@ def test_a_failure_is_the_commands_too(
     assert "torn" in result.output or "no answer" in result.output
 
 
-def test_the_function_reports_all_and_leaves_time_to_end(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_function_reports_all_and_leaves_time_to_end(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     seen: list[float] = []
 
     def go_round(*, deadline: Any) -> UpkeepReport:
@@ -87,3 +89,8 @@ def test_the_function_reports_all_and_leaves_time_to_end(monkeypatch: pytest.Mon
     assert (answer["failed"], answer["unreached"]) == (1, 3)
     assert answer["details"][0]["error"] == "torn"
     assert 600 < seen[0] < 640
+    sent = capsys.readouterr().out
+    # Each name that is sent costs: what is zero is left out.
+    assert '"UpkeepFailures":[1.0]' in sent
+    assert '"UpkeepUnreached":[3.0]' in sent
+    assert "SegmentsSwept" not in sent
