@@ -1,5 +1,6 @@
 """What `trawl jobs` sends: files or a manifest as one body, and the key under which it goes on."""
 
+import codecs
 import hashlib
 import secrets
 from collections.abc import Sequence
@@ -19,9 +20,7 @@ SERVER_BYTES: Final = 5_000_000
 LOCAL_BYTES: Final = 64_000_000
 _SHOWN_FAULTS: Final = 5
 # A job that could do more if it were asked again.
-_UNFINISHED: Final = frozenset(
-    {"queued", "running", "failed", "stopped", "interrupted", "completed_with_errors"}
-)
+_UNFINISHED: Final = frozenset({"queued", "running", "failed", "stopped", "interrupted"})
 
 
 def split_words(words: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -55,7 +54,8 @@ def manifest_items(path: Path) -> list[JsonObject]:
     """Return the items of a local manifest; `ClientError` names the lines that are no JSON."""
     items: list[JsonObject] = []
     faults: list[str] = []
-    for number, line in enumerate(path.read_bytes().splitlines(), start=1):
+    data = path.read_bytes().removeprefix(codecs.BOM_UTF8)
+    for number, line in enumerate(data.splitlines(), start=1):
         if not line.strip():
             continue
         try:
@@ -89,7 +89,7 @@ def choose_key(client: Client, body: JsonObject) -> str:
     digest = hashlib.sha256(orjson.dumps(body, option=orjson.OPT_SORT_KEYS)).hexdigest()
     stem = f"cli-{digest[:24]}"
     found = client.call("GET", api_path("jobs"), query={"search": stem, "limit": "1"})["results"]
-    if found and found[0]["status"] in _UNFINISHED:
+    if found and (found[0]["status"] in _UNFINISHED or found[0]["retryable"]):
         return str(found[0]["idempotency_key"])
     return f"{stem}-{secrets.token_hex(4)}"
 

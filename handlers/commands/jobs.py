@@ -1,5 +1,6 @@
 """`trawl jobs`: work larger than one call, started, watched, fetched and stopped."""
 
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +24,8 @@ from handlers.job_requests import (
 )
 
 _ACTIVE: Final = frozenset({"queued", "running"})
+# Over, though not at its end.
+_OPEN: Final = frozenset({"failed", "stopped", "interrupted"})
 _STYLES: Final = {"completed": "green", "running": "cyan", "queued": "cyan"}
 _FIRST_WAIT_S: Final = 0.1
 _LONGEST_WAIT_S: Final = 2.0
@@ -133,6 +136,12 @@ def results(connection: Connection, *, job: str, output: Path | None, as_json: b
         return
     rows = [(one["kind"], str(one["items"]), str(one["bytes"]), one["url"]) for one in files]
     print_table(("kind", "items", "bytes", "url"), rows)
+    if rows and connection.api is None:
+        click.echo(
+            "of a data folder these are URLs of its server (`trawl serve`); "
+            "--output DIR writes the files without one",
+            err=True,
+        )
 
 
 @jobs.command("list")
@@ -200,7 +209,7 @@ def _announce(job: JsonObject) -> None:
     elif job["status"] in _ACTIVE:
         text = f"job {job['job_id']}"
     else:
-        text = f"job {job['job_id']} did this before; --job-key NAME does it anew"
+        text = f"job {job['job_id']} did this before; another --job-key does it anew"
     click.echo(text, err=True)
 
 
@@ -237,9 +246,12 @@ def _leave(client: Client, job_id: str, *, stop: bool) -> None:
 
 
 def _files(client: Client, job_id: str) -> Iterator[JsonObject]:
-    query = {"limit": "1000"}
+    # A few at a time: their URLs must live until each is read.
+    query = {"limit": "100"}
     while True:
         page = client.call("GET", api_path("jobs", job_id), query=query)
+        if page["status"] in _ACTIVE and "cursor" not in query:
+            click.echo(f"{job_id} is not over: these are its files so far", err=True)
         yield from page["results"]
         cursor = page["pagination"]["next_cursor"]
         if cursor is None:
@@ -248,22 +260,27 @@ def _files(client: Client, job_id: str) -> Iterator[JsonObject]:
 
 
 def _write_files(client: Client, job_id: str, folder: Path) -> JsonObject:
-    """Write the files of a kind one after the other as one; return how many lines each has."""
+    """Write the files of a kind one after the other as one; return how many lines each has.
+
+    What lies there of an earlier call is replaced once everything has been read.
+    """
+    client.call("GET", api_path("jobs", job_id), query={"limit": "1"})  # or nothing is touched
     folder.mkdir(parents=True, exist_ok=True)
     written = {"results": 0, "errors": 0}
-    paths = {kind: folder / f"{kind}.jsonl" for kind in written}
-    for path in paths.values():
-        path.write_bytes(b"")
-    for one in _files(client, job_id):
-        try:
-            data = client.read_file(one["url"])
-        except ApiError as error:
-            raise ClientError(f"a result file could not be read: {error}") from error
-        with paths[one["kind"]].open("ab") as file:
-            file.write(data)
-        written[one["kind"]] += one["items"]
-    for kind, count in written.items():
-        click.echo(f"{paths[kind]}: {count} lines", err=True)
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".part-") as part:
+        for kind in written:
+            Path(part, kind).touch()
+        for one in _files(client, job_id):
+            try:
+                data = client.read_file(one["url"])
+            except ApiError as error:
+                raise ClientError(f"a result file could not be read: {error}") from error
+            with Path(part, one["kind"]).open("ab") as file:
+                file.write(data)
+            written[one["kind"]] += one["items"]
+        for kind, count in written.items():
+            path = Path(part, kind).replace(folder / f"{kind}.jsonl")
+            click.echo(f"{path}: {count} lines", err=True)
     return written
 
 
@@ -279,6 +296,8 @@ def _show(job: JsonObject) -> None:
         click.echo(f"  {code}: {count}")
     if job["error"] is not None:
         click.echo(printable(f"error: {job['error']['message']}"))
+    if job["idempotency_key"] is not None and (job["status"] in _OPEN or job["retryable"]):
+        click.echo(f"the same command or request continues it (key {job['idempotency_key']})")
     if job["cost"]["usd"]:
         click.echo(
             f"cost so far, estimated: {job['cost']['usd']:.4f} USD ({job['cost']['covers']})"

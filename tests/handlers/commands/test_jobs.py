@@ -1,6 +1,8 @@
 """Jobs from the command line: run, watched, fetched, continued, stopped."""
 
+import codecs
 import json
+from base64 import b64encode
 from pathlib import Path
 from typing import Any
 
@@ -74,9 +76,27 @@ def test_a_manifest_with_a_broken_file(ready: Trawl, folder: Path, tmp_path: Pat
     job = json.loads(run(ready, *words, status=1).stdout)
     assert (job["status"], job["progress"]["failed"]) == ("completed_with_errors", 2)
     assert sorted(row["id"] for row in rows(out / "errors.jsonl")) == ["a", "b"]
-    again = run(ready, *words, status=1)
+    # Nothing of it would be tried again: it is no answer for what is in the collection later.
+    again = json.loads(run(ready, *words, status=1).stdout)
+    assert again["job_id"] != job["job_id"]
+    again = run(ready, *words, "--job-key", job["idempotency_key"], status=1)
     assert "did this before" in again.stderr
     assert json.loads(again.stdout)["job_id"] == job["job_id"]
+    # Files of an earlier call stay until there are others to put in their place.
+    options = [*ready.account, *ready.place, "--output", str(out)]
+    result = CliRunner().invoke(main, ["jobs", "results", "job_none", *options])
+    assert result.exit_code == 1
+    assert "job not found" in result.stderr
+    assert [path.name for path in sorted(out.iterdir())] == ["errors.jsonl", "results.jsonl"]
+    assert len(rows(out / "errors.jsonl")) == 2
+
+
+def test_a_manifest_from_windows(ready: Trawl, folder: Path, tmp_path: Path) -> None:
+    image = "data:image/png;base64," + b64encode((folder / "0.png").read_bytes()).decode()
+    line = json.dumps({"id": "a", "file": image}).encode()
+    manifest = tmp_path / "m.jsonl"
+    manifest.write_bytes(codecs.BOM_UTF8 + line + b"\r\n" + line + b"\r\n\r\n")
+    assert "2 succeeded" in run(ready, "copies", "--manifest", str(manifest)).stdout
 
 
 def test_what_is_asked_wrongly_is_said(ready: Trawl, folder: Path, tmp_path: Path) -> None:
@@ -104,6 +124,13 @@ def test_ctrl_c_while_waiting(ready: Trawl, folder: Path, monkeypatch: pytest.Mo
     here = "--data" in ready.account
     assert ("the same command continues it" in shown.stderr) == here
     assert ("goes on without this command" in shown.stderr) != here
+    if here:
+        [stopped] = command(ready, "list")
+        told = CliRunner().invoke(
+            main, ["jobs", "status", stopped["job_id"], *ready.account, *ready.place]
+        )
+        if stopped["status"] == "stopped":  # not done before it could be
+            assert f"continues it (key {stopped['idempotency_key']})" in told.stdout
     again = run(ready, "copies", str(folder / "0.png"))
     assert "1 succeeded" in again.stdout
     [job] = command(ready, "list")[-1:]
