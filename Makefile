@@ -67,8 +67,9 @@ lock: env ## Renew constraints.txt: every dependency's exact version
 # --- trying it -------------------------------------------------------------------------------
 
 .PHONY: demo
-demo: $(VENV)/.for-demo ## Scan twenty real images against a reference collection, in one call
-	@$(BIN)/trawl demo
+demo: $(VENV)/.for-demo ## Scan twenty real files against three retrievers in one call; makes a report
+	@mkdir -p build
+	@$(BIN)/trawl demo --report build/demo-report.html
 
 .PHONY: serve
 serve: $(VENV)/.for-demo ## Serve the API on this machine (PORT=8080, DATA=.trawl)

