@@ -27,6 +27,8 @@ _SETTINGS = {
     "job_state_machine": "JobStateMachineArn",
 }
 _OUTPUTS = ("ApiUrl", *_SETTINGS.values())
+# Only deployments with `s3vectors` have it; without it `trawl` could not open their collections.
+_OPTIONAL = {"vector_bucket": "VectorBucketName"}
 _TRAWL = str(Path(sys.executable).with_name("trawl"))
 
 
@@ -38,14 +40,16 @@ def read_outputs(path: Path) -> dict[str, str]:
     """Return the outputs of the one stack in the file."""
     try:
         [outputs] = json.loads(path.read_text()).values()
-        return {name: str(outputs[name]) for name in _OUTPUTS}
+        given = [name for name in _OPTIONAL.values() if name in outputs]
+        return {name: str(outputs[name]) for name in (*_OUTPUTS, *given)}
     except (OSError, ValueError, AttributeError, LookupError, TypeError) as error:
         raise HandoverError(f"{path} holds no stack's outputs: deploy first") from error
 
 
 def exports_of(outputs: Mapping[str, str]) -> dict[str, str]:
     """Return the environment in which `trawl` works on the deployment itself."""
-    return variables(**{setting: outputs[name] for setting, name in _SETTINGS.items()})
+    given = {setting: name for setting, name in _OPTIONAL.items() if name in outputs}
+    return variables(**{setting: outputs[name] for setting, name in (_SETTINGS | given).items()})
 
 
 def hand_over(outputs: Mapping[str, str]) -> None:

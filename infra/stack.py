@@ -108,5 +108,7 @@ class TrawlStack(Stack):
             "IngestDeadLettersUrl": self.ingest.dead_letters.queue_url,
             "AlarmTopicArn": self.operations.topic.topic_arn,
         }
+        if self.vectors is not None:
+            outputs["VectorBucketName"] = self.vectors.name
         for name, value in outputs.items():
             CfnOutput(self, name, value=value)

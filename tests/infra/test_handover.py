@@ -92,6 +92,16 @@ def test_exports_are_what_the_command_line_reads(
     assert (settings.table, settings.index_bucket) == ("table", "index")
 
 
+def test_a_vector_bucket_is_handed_over_where_there_is_one(
+    outputs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, outputs, "--exports") == 0
+    assert "TRAWL_VECTOR_BUCKET" not in capsys.readouterr().out
+    outputs.write_text(json.dumps({"trawl-dev": {**OUTPUTS, "VectorBucketName": "vectors"}}))
+    assert run(monkeypatch, outputs, "--exports") == 0
+    assert "export TRAWL_VECTOR_BUCKET=vectors" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"a": {}, "b": {}}', '{"a": 1}'])
 def test_what_is_no_deployment_is_told(
     text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -56,6 +56,13 @@ def test_the_bucket_is_encrypted_and_kept(with_vectors: Resources) -> None:
     assert bucket["DeletionPolicy"] == bucket["UpdateReplacePolicy"] == "Retain"
 
 
+def test_the_command_line_is_told_of_the_bucket(
+    with_vectors_file: Path, template: dict[str, Any]
+) -> None:
+    assert "VectorBucketName" in json.loads(with_vectors_file.read_text())["Outputs"]
+    assert "VectorBucketName" not in template["Outputs"]
+
+
 @pytest.mark.parametrize("handler", HANDLERS)
 def test_each_function_may_do_what_it_does_and_on_our_indexes_alone(
     handler: str, with_vectors: Resources
