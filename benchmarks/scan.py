@@ -27,7 +27,7 @@ from core.models.retriever import RetrieverCreate
 from core.storage.segments import StoredDocument
 from handlers import photographs as corpus
 
-NAMESPACE, URI, VECTOR = "bench", "mixpeek://image.pdq@v1/hash", "image_pdq_v1_hash"
+NAMESPACE, URI, VECTOR = "bench", "mixpeek://image.pdq@v2/hash", "image_pdq_v2_hash"
 RETRIEVERS = ("faces", "logos", "artworks")
 FILES, REFERENCES, TURNS = 20, 50_000, 7
 

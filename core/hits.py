@@ -12,7 +12,8 @@ class SearchRequest:
     """Nearest neighbours of one or several vectors (chunks of one query) in named collections.
 
     `vectors` is (m, dimension) float32, or (m, dimension / 8) uint8 for Hamming. `within`
-    restricts the search to those rows.
+    restricts the search to those rows. With `views` a document is as near as the nearest of the
+    vectors that its extractor stored beside the feature's own.
     """
 
     collection_ids: tuple[str, ...]
@@ -21,6 +22,7 @@ class SearchRequest:
     k: int
     filter: Filter | None = None
     within: tuple[Source, ...] | None = None
+    views: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +39,13 @@ class TextRequest:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A stored document and its score; larger is better for every metric."""
+    """A stored document and its score; larger is better for every metric. `view` names which of
+    its vectors was nearest, None for the feature's own."""
 
     document_id: str
     source: Source
     score: float
+    view: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,7 +96,7 @@ class LambdaMediaExtractor:
         """Return the chunks of one file; see `MediaExtractor.extract`."""
         info = find_extractor(extractor)
         event: JsonObject = {
-            "extractor": info.name,
+            "extractor": info.reference,
             "params": dict(params or {}),
             "max_chunks": max_chunks,
             "as_query": as_query,

@@ -80,7 +80,7 @@ class ProcessMediaExtractor:
                 f"the file has {len(data)} bytes; at most {self._limits.file_bytes} are read"
             )
         request = {
-            "extractor": info.name,
+            "extractor": info.reference,
             "params": dict(params or {}),
             "max_chunks": max_chunks,
             "as_query": as_query,

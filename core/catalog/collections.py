@@ -24,6 +24,7 @@ from core.models.features import feature_uri
 from core.models.namespaces import FeatureExtractorConfig
 from core.ports.records import Put, Record, Records
 from core.storage.collections import CollectionStore
+from core.storage.files import count_files
 from core.types import JsonObject, VectorSpec
 
 PATCH_ATTEMPTS = 5
@@ -156,7 +157,7 @@ class CollectionCatalog:
             "vector_indexes": [_index_json(spec, extractor) for _, spec in sorted(specs.items())],
         }
         if count:
-            body["document_count"] = self._store.snapshot(*place).count
+            body["document_count"] = count_files(self._store.snapshot(*place))
         return body
 
 

@@ -1,10 +1,15 @@
-"""Lists of documents: filtered by column, in order of ids or of one field, a page at a time."""
+"""Lists of documents: filtered by column, in order of ids or of one field, a page at a time.
+
+A file of several chunks is one entry: the row of its first chunk stands for it, under its own id.
+"""
 
 import base64
 import binascii
 import heapq
 from collections.abc import Iterator, Sequence
+from functools import partial
 from itertools import islice
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +23,18 @@ from core.filtering.paths import MISSING
 from core.models.documents import DocumentList
 from core.models.listing import Sort
 from core.rows.ordering import comparable_column, stable_order
+from core.search.columns import Column
+from core.search.masks import mask_for
+from core.storage.files import (
+    count_chunks,
+    file_column,
+    file_fields,
+    live_rows_of,
+    root_of,
+    shown_rows,
+)
 from core.storage.id_table import IdTable
-from core.storage.snapshot import Ref, Snapshot
+from core.storage.snapshot import Part, Ref, Snapshot
 from core.types import JsonObject, JsonValue
 
 Found = tuple[str, Ref]
@@ -62,7 +77,7 @@ def list_documents(snapshot: Snapshot, request: DocumentList) -> JsonObject:
 
 
 def matching_ids(snapshot: Snapshot, raw_filter: JsonValue) -> list[str]:
-    """Return the ids of the documents that pass a filter, ascending.
+    """Return the ids of the documents and files that pass a filter, ascending.
 
     A filter that holds no condition is refused: it would mean every document.
     """
@@ -70,7 +85,8 @@ def matching_ids(snapshot: Snapshot, raw_filter: JsonValue) -> list[str]:
     if tree is None:
         message = "the filter holds no condition; it would mean every document"
         raise InvalidRequestError(message, [Problem("filters", message)])
-    return [one for one, _ in _refs(snapshot, _passing_rows(snapshot, tree))]
+    found = _refs(snapshot, _passing_rows(snapshot, tree))
+    return sorted(root_of(one, snapshot.payload(ref)) or one for one, ref in found)
 
 
 def _matching(
@@ -86,9 +102,22 @@ def _matching(
 
 
 def _passing_rows(snapshot: Snapshot, tree: Filter | None) -> list[Rows]:
-    """Return, for each part, its live rows that pass the filter, ascending."""
-    masks = [(part.segment.count, snapshot.passing(part, tree)) for part in snapshot.parts]
-    return [np.arange(n) if mask is None else np.flatnonzero(mask) for n, mask in masks]
+    """Return, for each part, the rows of entries that pass the filter, ascending."""
+    return [_passing_of(snapshot, n, part, tree) for n, part in enumerate(snapshot.parts)]
+
+
+def _passing_of(snapshot: Snapshot, number: int, part: Part, tree: Filter | None) -> Rows:
+    mask = live_rows_of(part)
+    shown = shown_rows(snapshot, number)
+    if shown is not None:
+        mask = mask & shown
+    if tree is not None:
+        mask = mask & mask_for(tree, partial(_column, snapshot, part), part.segment.count)
+    return np.flatnonzero(mask)
+
+
+def _column(snapshot: Snapshot, part: Part, path: str) -> Column:
+    return file_column(part.segment) if path == "document_id" else snapshot.column(part, path)
 
 
 def _refs(snapshot: Snapshot, rows: Sequence[Rows], after: str | None = None) -> Iterator[Found]:
@@ -114,7 +143,7 @@ def _holds(value: JsonValue, wanted: str, case_sensitive: bool) -> bool:
 
 
 def _sorted(snapshot: Snapshot, found: Sequence[Found], sort: Sort) -> list[Found]:
-    columns = [snapshot.column(part, sort.field) for part in snapshot.parts]
+    columns = [_column(snapshot, part, sort.field) for part in snapshot.parts]
     values: list[JsonValue] = []
     for _, ref in found:
         column = columns[ref.part]
@@ -125,12 +154,27 @@ def _sorted(snapshot: Snapshot, found: Sequence[Found], sort: Sort) -> list[Foun
 
 
 def _answers(snapshot: Snapshot, found: Sequence[Found], request: DocumentList) -> list[JsonObject]:
-    asked = request.return_vectors
-    vectors = snapshot.vectors_of([ref for _, ref in found]) if asked else [None] * len(found)
-    return [
-        document_json(one, snapshot.collection_id, snapshot.payload(ref), of_one, request.select)
-        for (one, ref), of_one in zip(found, vectors, strict=True)
-    ]
+    fields = [snapshot.payload(ref) for _, ref in found]
+    roots = [root_of(one, of_one) for (one, _), of_one in zip(found, fields, strict=True)]
+    chunks = count_chunks(snapshot, [root for root in roots if root is not None])
+    vectors = _vectors(snapshot, found, roots) if request.return_vectors else {}
+    entries = []
+    for (one, ref), of_one, root in zip(found, fields, roots, strict=True):
+        shown = of_one if root is None else file_fields(of_one, chunks[root])
+        entries.append(
+            document_json(
+                root or one, snapshot.collection_id, shown, vectors.get(ref), request.select
+            )
+        )
+    return entries
+
+
+def _vectors(
+    snapshot: Snapshot, found: Sequence[Found], roots: Sequence[str | None]
+) -> dict[Ref, dict[str, NDArray[Any]]]:
+    """Return the vectors of those that have some; of a file of several chunks each has its own."""
+    own = [ref for (_, ref), root in zip(found, roots, strict=True) if root is None]
+    return dict(zip(own, snapshot.vectors_of(own), strict=True))
 
 
 def _write_after(document_id: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from core.deadline import Deadline
 from core.errors import InvalidRequestError, Problem, TrawlError
-from core.media.extractors import find_extractor
+from core.media.extractors import ExtractorInfo, find_extractor
 from core.models.collections import Collection, FeatureExtractor
 from core.models.namespaces import Namespace
 from core.ports.media import Chunk, Extraction, MediaExtractor, MediaFetcher, ReadObject
@@ -109,21 +109,39 @@ def media_documents(
     """Return one document per chunk, or a single one without its vector if there is none.
 
     One chunk keeps the document's id; of several, chunk n is `{id}#{n}`. All of them carry
-    `_internal.lineage.root_object_id`, and where in the file they lie in `_internal.place`.
+    `_internal.lineage.root_object_id`, and where in the file they lie in `_internal.place`. The
+    views of one place are vectors of one document.
     """
     if collection.feature_extractor is None:
         raise InvalidRequestError("the collection has no feature_extractor")
-    name = find_extractor(collection.feature_extractor.reference).index_name
+    info = find_extractor(collection.feature_extractor.reference)
     fields = _with_media(job, extraction, fields)
     if not extraction.chunks:
         return [StoredDocument(job.document_id, fields, vectors)]
+    places = _places(info, extraction.chunks)
     ids = [job.document_id]
-    if len(extraction.chunks) > 1:
-        ids = [f"{job.document_id}#{n}" for n in range(len(extraction.chunks))]
+    if len(places) > 1:
+        ids = [f"{job.document_id}#{n}" for n in range(len(places))]
     return [
-        StoredDocument(document_id, _with_place(fields, chunk), {**vectors, name: chunk.vector})
-        for document_id, chunk in zip(ids, extraction.chunks, strict=True)
+        StoredDocument(
+            document_id,
+            _with_place(fields, chunks[0]),
+            {**vectors, **{info.chunk_vector(chunk.variant): chunk.vector for chunk in chunks}},
+        )
+        for document_id, chunks in zip(ids, places, strict=True)
     ]
+
+
+def _places(info: ExtractorInfo, chunks: Sequence[Chunk]) -> list[list[Chunk]]:
+    """Return the chunks that are one document each: one chunk, or all views of one place."""
+    places: list[list[Chunk]] = []
+    for chunk in chunks:
+        is_view = places and chunk.variant in info.views and chunk.place == places[-1][0].place
+        if is_view:
+            places[-1].append(chunk)
+        else:
+            places.append([chunk])
+    return places
 
 
 def stale_chunks(snapshot: Snapshot, root_id: str, kept: frozenset[str]) -> Iterator[str]:

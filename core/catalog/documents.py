@@ -4,13 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from core.catalog.collections import CollectionCatalog
-from core.catalog.document_fields import (
-    document_json,
-    split_reserved,
-    stored_fields,
-)
-from core.catalog.document_media import MediaIndexer, MediaJob, media_documents, stale_chunks
-from core.catalog.document_patches import apply_patch, patch_problems, stored_documents
+from core.catalog.document_fields import split_reserved, stored_fields
+from core.catalog.document_files import Upsert, patch_files, read_documents, stale_ids
+from core.catalog.document_media import MediaIndexer, MediaJob, media_documents
 from core.clock import utc_now
 from core.deadline import Deadline
 from core.errors import (
@@ -28,6 +24,7 @@ from core.models.documents import DocumentCreate, UpsertDocument, UpsertRequest
 from core.models.namespaces import Namespace
 from core.ports.media import Extraction
 from core.storage.collections import CollectionStore
+from core.storage.files import file_ids, mark_file
 from core.storage.segments import StoredDocument
 from core.storage.snapshot import Snapshot
 from core.types import JsonObject
@@ -173,10 +170,9 @@ class DocumentCatalog:
         return len(patches)
 
     def delete(self, namespace: Namespace, collection_name: str, document_id: str) -> None:
-        """Delete one document; `NotFoundError` if there is none."""
+        """Delete one document, with all chunks of its file; `NotFoundError` if there is none."""
         collection = self._collections.find(namespace.namespace_id, collection_name)
-        place = (collection.namespace_id, collection.collection_id)
-        if not self._store.delete(*place, [document_id]):
+        if not self._delete(collection, [document_id]):
             raise NotFoundError("document", document_id)
 
     def delete_many(
@@ -185,14 +181,7 @@ class DocumentCatalog:
         """Delete documents in one write; say of each id whether it was there."""
         collection = self._collections.find(namespace.namespace_id, collection_name)
         wanted = list(dict.fromkeys(document_ids))
-        present: set[str] = set()
-
-        def edit(snapshot: Snapshot) -> tuple[list[StoredDocument], list[str]]:
-            present.clear()
-            present.update(one for one in wanted if snapshot.find(one) is not None)
-            return [], sorted(present)
-
-        self._store.update(collection.namespace_id, collection.collection_id, edit)
+        present = self._delete(collection, wanted)
         return [(one, one in present) for one in wanted]
 
     def snapshot(self, collection: Collection) -> Snapshot:
@@ -202,6 +191,19 @@ class DocumentCatalog:
     def find_collection(self, namespace: Namespace, id_or_name: str) -> Collection:
         """Return a collection of the namespace; `NotFoundError`."""
         return self._collections.find(namespace.namespace_id, id_or_name)
+
+    def _delete(self, collection: Collection, wanted: Sequence[str]) -> set[str]:
+        """Delete documents and files in one write; return which of these ids there were."""
+        present: set[str] = set()
+
+        def edit(snapshot: Snapshot) -> tuple[list[StoredDocument], list[str]]:
+            found = {one: file_ids(snapshot, one) for one in wanted}
+            present.clear()
+            present.update(one for one, ids in found.items() if ids)
+            return [], sorted({one for ids in found.values() for one in ids})
+
+        self._store.update(collection.namespace_id, collection.collection_id, edit)
+        return present
 
     def _write(
         self,
@@ -220,12 +222,16 @@ class DocumentCatalog:
         ]
         names = self._vector_names(place, documents)
         prepared, dropped = _prepare(documents, names)
-        if not jobs:
+        if not jobs and collection.feature_extractor is None:
+            # Without an extractor there are no files of several chunks, so nothing to look for.
             self._store.upsert(*place, prepared)
-            return _written(prepared, dropped), None
-        if self._media is None:
-            raise MissingExtraError("media cannot be read here: install the extra [media]")
-        extractions = self._media.extract(namespace, collection, jobs, deadline=deadline)
+            alone = [Upsert(index, one.document_id, [one]) for index, one in enumerate(prepared)]
+            return _written(alone, dropped), None
+        extractions: dict[int, Extraction | TrawlError] = {}
+        if jobs:
+            if self._media is None:
+                raise MissingExtraError("media cannot be read here: install the extra [media]")
+            extractions = self._media.extract(namespace, collection, jobs, deadline=deadline)
         return self._write_media(collection, jobs, extractions, prepared, dropped)
 
     def _write_media(
@@ -237,15 +243,14 @@ class DocumentCatalog:
         dropped: dict[str, list[str]],
     ) -> tuple[Written, TrawlError | None]:
         by_index = {job.index: job for job in jobs}
-        stored: list[StoredDocument] = []
-        roots: dict[str, frozenset[str]] = {}
+        upserts: list[Upsert] = []
         failed: list[JsonObject] = []
         warnings: list[str] = []
         first: TrawlError | None = None
         for index, document in enumerate(prepared):
             result = extractions.get(index)
             if result is None:
-                stored.append(document)
+                upserts.append(Upsert(index, document.document_id, [document]))
             elif isinstance(result, TrawlError):
                 first = first or result
                 body = {"index": index, "document_id": document.document_id}
@@ -254,19 +259,17 @@ class DocumentCatalog:
                 chunks = media_documents(
                     by_index[index], result, collection, document.fields, dict(document.vectors)
                 )
-                roots[document.document_id] = frozenset(chunk.document_id for chunk in chunks)
+                root = document.document_id
+                upserts.append(Upsert(index, root, mark_file(root, chunks)))
                 warnings += [f"{document.document_id}: {w.message}" for w in result.warnings]
-                stored += chunks
 
         def edit(snapshot: Snapshot) -> tuple[list[StoredDocument], list[str]]:
-            stale = [
-                old for root, kept in roots.items() for old in stale_chunks(snapshot, root, kept)
-            ]
-            return stored, stale
+            stored = [document for upsert in upserts for document in upsert.stored]
+            return stored, stale_ids(snapshot, upserts)
 
-        if stored:
+        if upserts:
             self._store.update(collection.namespace_id, collection.collection_id, edit)
-        return _written(stored, dropped, failed, warnings), first
+        return _written(upserts, dropped, failed, warnings), first
 
     def _vector_names(
         self, place: tuple[str, str], documents: Sequence[UpsertDocument]
@@ -279,39 +282,9 @@ class DocumentCatalog:
         now = utc_now()
 
         def edit(snapshot: Snapshot) -> tuple[list[StoredDocument], list[str]]:
-            changed: dict[str, StoredDocument] = {}
-            present = stored_documents(snapshot, dict.fromkeys(one for one, _ in patches))
-            problems: list[Problem] = []
-            for index, (document_id, patch) in enumerate(patches):
-                before = changed.get(document_id) or present.get(document_id)
-                if before is None:
-                    raise NotFoundError("document", document_id)
-                path = "" if len(patches) == 1 else f"updates.{index}.update_data."
-                problems += patch_problems(before, patch, collection, path)
-                changed[document_id] = apply_patch(before, patch, now)
-            if problems:
-                raise InvalidRequestError(f"{problems[0].path}: {problems[0].message}", problems)
-            return list(changed.values()), []
+            return patch_files(snapshot, collection, patches, now), []
 
         self._store.update(collection.namespace_id, collection.collection_id, edit)
-
-
-def read_documents(
-    snapshot: Snapshot, document_ids: Sequence[str], *, return_vectors: bool = False
-) -> dict[str, JsonObject]:
-    """Return the documents of these ids as they are answered, those that there are."""
-    refs = {one: snapshot.find(one) for one in document_ids}
-    found = [(one, ref) for one, ref in refs.items() if ref is not None]
-    vectors = snapshot.vectors_of([ref for _, ref in found]) if return_vectors else []
-    return {
-        one: document_json(
-            one,
-            snapshot.collection_id,
-            snapshot.payload(ref),
-            vectors[position] if return_vectors else None,
-        )
-        for position, (one, ref) in enumerate(found)
-    }
 
 
 def _check_unique(documents: Sequence[UpsertDocument]) -> None:
@@ -342,15 +315,16 @@ def _prepare(
 
 
 def _written(
-    stored: Sequence[StoredDocument],
+    upserts: Sequence[Upsert],
     dropped: dict[str, list[str]],
     failed: list[JsonObject] | None = None,
     warnings: list[str] | None = None,
 ) -> Written:
+    bare = [one for one in upserts if not any(document.vectors for document in one.stored)]
     return Written(
-        document_ids=[document.document_id for document in stored],
+        document_ids=[one.document_id for one in upserts],
         failed=failed or [],
         dropped=dropped,
-        unsearchable=[document.document_id for document in stored if not document.vectors],
+        unsearchable=[one.document_id for one in bare],
         warnings=warnings or [],
     )

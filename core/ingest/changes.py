@@ -5,13 +5,14 @@ from dataclasses import dataclass, field
 from typing import Self
 
 from core.catalog.document_fields import stored_fields
-from core.catalog.document_media import MediaJob, media_documents, stale_chunks
+from core.catalog.document_media import MediaJob, media_documents
 from core.clock import utc_now
 from core.ingest.keys import ReferenceFile
 from core.ingest.outcomes import REMOVED, Outcome
 from core.models.collections import Collection
 from core.models.documents import UpsertDocument
 from core.ports.media import Extraction
+from core.storage.files import file_ids, find_file, mark_file
 from core.storage.segments import StoredDocument
 from core.storage.snapshot import Snapshot
 
@@ -45,7 +46,9 @@ class Replacement:
         fields = stored_fields(document, payload, utc_now())
         # By this a later event knows that the file is in already.
         fields["_internal"]["ingest"] = {"key": file.key, "etag": etag}
-        documents = media_documents(job, extraction, collection, fields, {})
+        documents = mark_file(
+            file.document_id, media_documents(job, extraction, collection, fields, {})
+        )
         warnings = tuple(warning.message for warning in extraction.warnings)
         return cls(file, etag, documents, Outcome("ingested", warnings=warnings))
 
@@ -56,7 +59,7 @@ class Replacement:
     def stale(self, snapshot: Snapshot) -> list[str]:
         """Return the ids that an earlier version had and this one has not."""
         kept = frozenset(document.document_id for document in self.documents)
-        return list(stale_chunks(snapshot, self.file.document_id, kept))
+        return [one for one in file_ids(snapshot, self.file.document_id) if one not in kept]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +77,7 @@ class Removal:
 
     def stale(self, snapshot: Snapshot) -> list[str]:
         """Return the ids of all that stood for it."""
-        return list(stale_chunks(snapshot, self.file.document_id, frozenset()))
+        return file_ids(snapshot, self.file.document_id)
 
 
 Change = Replacement | Removal
@@ -82,10 +85,8 @@ Change = Replacement | Removal
 
 def stored_etag(snapshot: Snapshot, document_id: str) -> str | None:
     """Return which version of the object a collection holds, None if it holds none."""
-    # A file of several chunks has no document of its own id.
-    for one in (document_id, f"{document_id}#0"):
-        ref = snapshot.find(one)
-        if ref is not None:
-            etag = snapshot.payload(ref).get("_internal", {}).get("ingest", {}).get("etag")
-            return etag if isinstance(etag, str) else None
+    # Of a file of several chunks each says it.
+    for _, ref in find_file(snapshot, document_id)[:1]:
+        etag = snapshot.payload(ref).get("_internal", {}).get("ingest", {}).get("etag")
+        return etag if isinstance(etag, str) else None
     return None

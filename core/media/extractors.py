@@ -1,8 +1,12 @@
 """The extractors there are, as data: listed and looked up without loading any media library."""
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Final
 
 from core.errors import InvalidRequestError, Problem
+from core.models.features import index_name
 from core.ports.media import VoteRule
 from core.types import Metric, VectorSpec
 
@@ -20,7 +24,11 @@ class Thresholds:
 
 @dataclass(frozen=True, slots=True)
 class ExtractorInfo:
-    """One extractor's identity, the vector it makes, and the distances that mean something."""
+    """One version of an extractor: the vector it makes, and the distances that mean something.
+
+    `views` are further vectors of the same reference, each stored under a name of its own, of the
+    same size and metric. A query by content is compared with all of them.
+    """
 
     name: str
     version: str
@@ -33,6 +41,12 @@ class ExtractorInfo:
     parameters: tuple[str, ...] = field(default=())
     # Of recordings, how a query's chunks become one answer.
     votes: VoteRule | None = None
+    views: tuple[str, ...] = field(default=())
+
+    @property
+    def reference(self) -> str:
+        """`image.pdq@v2`: this version and no other."""
+        return f"{self.name}@{self.version}"
 
     @property
     def feature_uri(self) -> str:
@@ -42,23 +56,78 @@ class ExtractorInfo:
     @property
     def index_name(self) -> str:
         """`image_pdq_v1_hash`: the name of the vector in a collection."""
-        return f"{self.name}_{self.version}_{self.output}".replace(".", "_")
+        return self.vector_name(self.output)
+
+    def vector_name(self, output: str) -> str:
+        """Return the name of one of its vectors in a collection."""
+        return f"{self.name}_{self.version}_{output}".replace(".", "_")
+
+    def chunk_vector(self, variant: str) -> str:
+        """Return the name under which a reference's chunk of that variant is stored."""
+        return self.vector_name(variant if variant in self.views else self.output)
+
+    @property
+    def view_names(self) -> dict[str, str]:
+        """The name in a collection of each view."""
+        return {view: self.vector_name(view) for view in self.views}
 
     @property
     def vector(self) -> VectorSpec:
         """The vector as a collection declares it."""
         return VectorSpec(self.index_name, self.dimension, self.metric)
 
+    @property
+    def vectors(self) -> list[VectorSpec]:
+        """All vectors that it stores: `vector` first, then its views."""
+        names = (self.index_name, *self.view_names.values())
+        return [VectorSpec(name, self.dimension, self.metric) for name in names]
+
+
+@dataclass(frozen=True, slots=True)
+class Crop:
+    """A part of a picture: where it begins and what share of each side it is, 0–1."""
+
+    left: float
+    top: float
+    share: float
+
+
+# The picture inside an image's border, and parts of it. A copy that lost 5 % of its width and of
+# its height, from whichever edges, is near one of the first five; one that lost 10 % evenly, near
+# the last.
+INSIDE: Final = "inside"
+IMAGE_CROPS: Final[Mapping[str, Crop]] = MappingProxyType(
+    {
+        "centre_95": Crop(0.025, 0.025, 0.95),
+        "top_left_95": Crop(0.0, 0.0, 0.95),
+        "top_right_95": Crop(0.05, 0.0, 0.95),
+        "bottom_left_95": Crop(0.0, 0.05, 0.95),
+        "bottom_right_95": Crop(0.05, 0.05, 0.95),
+        "centre_90": Crop(0.05, 0.05, 0.9),
+    }
+)
 
 IMAGE_PDQ = ExtractorInfo(
     name="image.pdq",
-    version="v1",
+    version="v2",
     output="hash",
-    description="Perceptual fingerprint of a still image (Meta's PDQ): finds copies of this image.",
+    description=(
+        "Perceptual fingerprints of a still image (Meta's PDQ): finds copies of this image, "
+        "mirrored, turned, in a border, or without a strip along its edges."
+    ),
     modalities=("image",),
     metric="hamming",
     dimension=256,
     thresholds=Thresholds(match=31, review=60, unit="bits"),
+    views=(INSIDE, *IMAGE_CROPS),
+)
+
+# One hash of each reference. Collections that were made with it stay what they were.
+IMAGE_PDQ_V1 = replace(
+    IMAGE_PDQ,
+    version="v1",
+    description="Perceptual fingerprint of a still image (Meta's PDQ): finds copies of this image.",
+    views=(),
 )
 
 AUDIO_CHROMAPRINT = ExtractorInfo(
@@ -97,21 +166,38 @@ VIDEO_VPDQ = ExtractorInfo(
     ),
 )
 
-EXTRACTORS: tuple[ExtractorInfo, ...] = (IMAGE_PDQ, AUDIO_CHROMAPRINT, VIDEO_VPDQ)
+
+# Of several versions the newest first: a name without a version means it.
+EXTRACTORS: tuple[ExtractorInfo, ...] = (IMAGE_PDQ, IMAGE_PDQ_V1, AUDIO_CHROMAPRINT, VIDEO_VPDQ)
 
 
 def find_extractor(reference: str) -> ExtractorInfo:
-    """Return the extractor of that name, feature URI (`mixpeek://` or `trawl://`) or index name.
+    """Return the extractor of that name, `name@version`, feature URI (`mixpeek://` or `trawl://`)
+    or index name; of a name alone its newest version.
 
     Raises `InvalidRequestError` that lists those known.
     """
     scheme, separator, rest = reference.partition("://")
     canonical = f"mixpeek://{rest}" if separator and scheme in URI_SCHEMES else reference
     for info in EXTRACTORS:
-        if canonical in (info.name, info.feature_uri, info.index_name):
+        if canonical in (info.name, info.reference, info.feature_uri, info.index_name):
             return info
-    known = [name for info in EXTRACTORS for name in (info.name, info.feature_uri)]
+    known = dict.fromkeys(name for info in EXTRACTORS for name in (info.name, info.feature_uri))
     raise InvalidRequestError(
         f"unknown extractor {reference[:200]!r}; known: {', '.join(known)}",
-        [Problem("extractor", "unknown extractor", "unknown_extractor", known)],
+        [Problem("extractor", "unknown extractor", "unknown_extractor", list(known))],
     )
+
+
+def versions_of(name: str) -> tuple[str, ...]:
+    """Return the versions of an extractor, the newest first; none for an unknown name."""
+    return tuple(info.version for info in EXTRACTORS if info.name == name)
+
+
+def view_names(feature_uri: str) -> dict[str, str]:
+    """Return the views that are stored beside a feature's vector, by their names in a collection;
+    none of a vector that documents bring."""
+    for info in EXTRACTORS:
+        if index_name(feature_uri) == info.index_name:
+            return {name: view for view, name in info.view_names.items()}
+    return {}

@@ -72,7 +72,8 @@ def _warm_up() -> None:
     for format_name in IMAGES.values():
         sample = io.BytesIO()
         noise.convert("RGB").save(sample, format_name)
-        extract(IMAGE_PDQ.name, sample.getvalue(), as_query=True)
+        for as_query in (False, True):
+            extract(IMAGE_PDQ.name, sample.getvalue(), as_query=as_query)
         make_preview(sample.getvalue())
     try:
         require_av()

@@ -22,8 +22,8 @@ class FeatureExtractor:
 
     @property
     def reference(self) -> str:
-        """What `find_extractor` takes: `image.pdq`."""
-        return self.name
+        """What `find_extractor` takes: `image.pdq@v2`, this version and no other."""
+        return f"{self.name}@{self.version}"
 
 
 @dataclass(frozen=True, slots=True)

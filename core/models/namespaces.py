@@ -80,7 +80,7 @@ class FeatureExtractorConfig(RequestModel):
     """Which extractor turns a collection's media into vectors."""
 
     feature_extractor_name: str = Field(min_length=1, max_length=200, description="`image.pdq`")
-    version: str = "v1"
+    version: str | None = Field(None, max_length=50, description="Omitted: the newest.")
     parameters: JsonObject = Field(
         default_factory=dict, validation_alias=AliasChoices("parameters", "params")
     )

@@ -36,7 +36,8 @@ class Chunk:
     """One vector of a file: (d,) float32, or (bits / 8,) uint8 packed most significant first.
 
     `quality` is 0–100, None where the extractor has no such measure. `variant` says which view of
-    the file a query chunk stands for (`rotate_90`, …); a reference's is always `original`.
+    the file a query chunk stands for (`rotate_90`, …); a reference's is `original`, or one of its
+    extractor's views.
     """
 
     vector: Float32 | UInt8

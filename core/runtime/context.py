@@ -13,8 +13,8 @@ from core.deadline import Deadline
 from core.errors import InvalidRequestError, MediaError, NotFoundError, StageError
 from core.filtering.conditions import Filter, filter_key
 from core.filtering.paths import MISSING, assign
-from core.hits import Evidence, Hit, QueryChunk, SearchAnswer, SearchRequest, TextRequest
-from core.media.extractors import find_extractor
+from core.hits import Hit, QueryChunk, SearchAnswer, SearchRequest, TextRequest
+from core.media.extractors import find_extractor, view_names
 from core.models.features import index_name
 from core.ports.media import Extraction, VoteRule
 from core.rows.row import Row, Rows, Source
@@ -28,6 +28,7 @@ from core.runtime.searching import (
     scan_snapshots,
 )
 from core.runtime.texts import search_texts
+from core.runtime.views import evidence_of_same_rows, merge_views, view_requests
 from core.stage import StageReport
 from core.storage.snapshot import Ref
 from core.types import JsonObject, JsonValue, ReadOnlyObject, VectorSpec
@@ -115,12 +116,15 @@ class StageRun:
 
     async def search(self, request: SearchRequest) -> SearchAnswer:
         """Search, merged with whatever else is in flight on the same index."""
-        begun = self._begun(request)
-        if begun is None:
-            begun = submit_search(self.query, request, prepare_search(self.query, request))
-        answers = await begun
+        snapshots = self.query.environment.pin(request.collection_ids)
+        others = view_requests(request, snapshots)
+        begun = [self._search(one) for one in (request, *others.values())]
+        answers, *of_views = await asyncio.gather(*begun)
+        if others:
+            views = dict(zip(others, of_views, strict=True))
+            answers = merge_views(answers, views, request.k)
         hits = tuple(answer.hits[0][: request.k] for answer in answers)
-        evidence = _evidence_of_one_media([answer.evidence for answer in answers])
+        evidence = evidence_of_same_rows([answer.evidence for answer in answers])
         if not evidence.compared:
             await self._note_absent(request.collection_ids, request.filter)
         if any(answer.floor is not None for answer in answers):
@@ -225,11 +229,11 @@ class StageRun:
         shared = self.query.environment.media
         if shared is not None:
             extraction = await shared.extract(
-                info.name, info.index_name, content, max_chunks=max_chunks, params=params
+                info.reference, info.index_name, content, max_chunks=max_chunks, params=params
             )
         else:
             extraction = await self._extract_alone(
-                info.name, content, max_chunks=max_chunks, params=params
+                info.reference, content, max_chunks=max_chunks, params=params
             )
         self._note(extraction)
         return [
@@ -286,6 +290,12 @@ class StageRun:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(services.media_pool, fetch_and_extract)
 
+    def _search(self, request: SearchRequest) -> "asyncio.Future[Sequence[SearchAnswer]]":
+        begun = self._begun(request)
+        if begun is None:
+            begun = submit_search(self.query, request, prepare_search(self.query, request))
+        return begun
+
     def _begun(self, request: SearchRequest) -> "asyncio.Future[Sequence[SearchAnswer]] | None":
         for earlier, future in self.query.searched:
             if _same_search(earlier, request) and not future.cancelled():
@@ -296,7 +306,8 @@ class StageRun:
         """Say of each collection that holds documents, and no vector to compare, that it was not
         searched: that nothing was found there proves nothing."""
         for snapshot in self.query.environment.pin(collection_ids):
-            if not snapshot.count or has_vectors(snapshot, index_name(feature_uri)):
+            names = (index_name(feature_uri), *view_names(feature_uri))
+            if not snapshot.count or any(has_vectors(snapshot, name) for name in names):
                 continue
             message = (
                 f"nothing was compared in collection {snapshot.collection_id}: "
@@ -472,16 +483,6 @@ def _same_search(left: SearchRequest, right: SearchRequest) -> bool:
         and left.within == right.within
         and filter_key(left.filter) == filter_key(right.filter)
         and np.array_equal(left.vectors, right.vectors)
-    )
-
-
-def _evidence_of_one_media(parts: Sequence[Evidence]) -> Evidence:
-    """Combine the chunks of one query: each is compared with the same rows, counted once."""
-    scores = [part.best_score for part in parts if part.best_score is not None]
-    return Evidence(
-        compared=max((part.compared for part in parts), default=0),
-        best_score=max(scores, default=None),
-        exact=all(part.exact for part in parts),
     )
 
 

@@ -9,7 +9,8 @@ from core.models.scans import DocumentFile, ScanFile
 from core.ports.media import MediaInfo
 from core.runtime.environment import Environment
 from core.runtime.media import CallMedia, MediaFile, StoredDocument
-from core.storage.snapshot import Ref, Snapshot
+from core.storage.files import find_file
+from core.storage.snapshot import Snapshot
 from core.types import JsonObject
 
 
@@ -36,14 +37,9 @@ def make_item(file: ScanFile, environment: Environment, media: CallMedia) -> Ite
 def find_document(snapshots: Iterable[Snapshot], document_id: str) -> StoredDocument | None:
     """Return a document, or the chunks of the file of that id, of the first that has it."""
     for snapshot in snapshots:
-        whole = snapshot.find(document_id)
-        if whole is not None:
-            return StoredDocument(snapshot, (whole,))
-        refs: list[Ref] = []
-        while (ref := snapshot.find(f"{document_id}#{len(refs)}")) is not None:
-            refs.append(ref)
-        if refs:
-            return StoredDocument(snapshot, tuple(refs))
+        found = find_file(snapshot, document_id)
+        if found:
+            return StoredDocument(snapshot, tuple(ref for _, ref in found))
     return None
 
 

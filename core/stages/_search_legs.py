@@ -23,6 +23,7 @@ from core.stages._query_vectors import (
     read_vector,
 )
 from core.stages._search_params import FeatureSearchParams
+from core.stages._views import views_met
 from core.stages._votes import count_votes, reference_of, voted_evidence, votes_needed
 from core.types import JsonObject
 
@@ -46,7 +47,8 @@ class Leg:
     cut: int = 0  # hits below min_score
     similarity: Mapping[DocumentKey, float] = field(default_factory=dict)
     places: Mapping[DocumentKey, list[JsonObject]] = field(default_factory=dict)
-    # What voting says of each document: which seconds met which, and how many chunks agree.
+    # What voting says of each document: which seconds met which, and how many chunks agree. Of an
+    # image, which view of it met which view of the document.
     moments: Mapping[DocumentKey, JsonObject] = field(default_factory=dict)
 
     @property
@@ -212,6 +214,8 @@ def _request(
         k=hits_needed(params, entry, question.chunks, ctx),
         filter=filter_,
         within=within,
+        # Who sends a vector asks for what is near that vector.
+        views=mode_and_value(entry.query)[0] in ("content", "document"),
     )
 
 
@@ -296,7 +300,8 @@ def leg_of(
     method = _aggregation(params, entry, chunks)
     ranked = [(fused.key, fused.score) for fused in fuse(lists, method)]
     best = {} if method == "max" else {f.key: f.score for f in fuse(lists, "max")}
-    return Leg(entry, ranked, hits, cut, best, _places_of(chunks, lists))
+    views = views_met(chunks, kept) if method == "max" else {}
+    return Leg(entry, ranked, hits, cut, best, _places_of(chunks, lists), views)
 
 
 def _places_of(
@@ -325,7 +330,7 @@ async def _deduplicated(leg: Leg, dedup_field: str, ctx: StageContext) -> Leg:
         if value is None or text not in seen:
             seen.add(text)
             ranked.append(pair)
-    return Leg(leg.entry, ranked, leg.hits, leg.cut, leg.similarity, leg.places)
+    return Leg(leg.entry, ranked, leg.hits, leg.cut, leg.similarity, leg.places, leg.moments)
 
 
 def add_evidence(ctx: StageContext, evidence: Evidence) -> None:

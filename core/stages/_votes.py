@@ -25,6 +25,7 @@ MOMENT_FIELDS: Final = (
     "chunks_searched",
     "aligned",
     "query_variant",
+    "reference_view",
 )
 _SECOND: Final = 1000
 _Place = tuple[int | None, int | None]

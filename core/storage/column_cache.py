@@ -2,7 +2,7 @@
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Final
 
 from core.search.columns import Column, build_column
@@ -20,7 +20,7 @@ class ColumnCache:
     def __init__(self, payloads: Payloads, stored: StoredColumns) -> None:
         self._payloads = payloads
         self._stored = stored
-        self._built: OrderedDict[str, Column] = OrderedDict()
+        self._built: OrderedDict[Hashable, Column] = OrderedDict()
         self._built_bytes = 0
         self._lock = threading.Lock()
 
@@ -31,8 +31,11 @@ class ColumnCache:
             return stored
         return self.build(path, lambda: build_column(self._payloads, path))
 
-    def build(self, path: str, make: Callable[[], Column]) -> Column:
-        """Return what was built under that name, else what `make` makes now."""
+    def build(self, path: Hashable, make: Callable[[], Column]) -> Column:
+        """Return what was built under that name, else what `make` makes now.
+
+        `make` must not ask for a column itself: it would wait for itself.
+        """
         # Building holds the interpreter anyway: side by side it would be no faster, only larger.
         with self._lock:
             column = self._built.get(path)
@@ -50,7 +53,7 @@ class ColumnCache:
         with self._lock:
             return self._built.get(path)
 
-    def _keep(self, path: str, column: Column) -> None:
+    def _keep(self, path: Hashable, column: Column) -> None:
         self._built[path] = column
         self._built_bytes += column.nbytes
         while self._built_bytes > MAX_BUILT_BYTES and len(self._built) > 1:

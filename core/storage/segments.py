@@ -123,6 +123,13 @@ class Segment:
     def _id_column(self) -> Column:
         return Column(tuple(self.ids), np.arange(self.count, dtype=np.int32))
 
+    def derived_column(self, name: str, make: Callable[[], Column]) -> Column:
+        """Return a column that is no field's, made when first asked and kept for a while.
+
+        `make` must not ask for a column itself: they are built one at a time.
+        """
+        return self._columns.build((name,), make)  # a tuple is no path that somebody may ask for
+
     def held_column(self, path: str) -> Column | None:
         """Return a column that costs nothing: stored with the segment, or built before."""
         return self._columns.held(path)

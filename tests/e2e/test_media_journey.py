@@ -32,7 +32,7 @@ STAGE = {
         "parameters": {
             "searches": [
                 {
-                    "feature_uri": "mixpeek://image.pdq@v1/hash",
+                    "feature_uri": "mixpeek://image.pdq@v2/hash",
                     "query": {"input_mode": "content", "value": "{{INPUT.file}}"},
                     "top_k": 1,
                 }
@@ -91,4 +91,4 @@ def test_a_document_tells_of_its_file(images: Client) -> None:
     assert internal["media"] == {"width": 256, "height": 256}
     assert "content" not in document
     found = images.ok("GET", "/v1/collections/references/documents/p0?return_vectors=true")
-    assert len(bytes.fromhex(found["image_pdq_v1_hash"])) == 32
+    assert len(bytes.fromhex(found["image_pdq_v2_hash"])) == 32

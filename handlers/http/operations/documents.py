@@ -85,9 +85,11 @@ def delete_documents(call: Call) -> JsonObject:
 
 def count_documents(call: Call) -> JsonObject:
     """Return how many documents a collection holds."""
+    from core.storage.files import count_files
+
     documents = call.app.documents
     collection = documents.find_collection(call.namespace, call.path["collection"])
-    count = documents.snapshot(collection).count
+    count = count_files(documents.snapshot(collection))
     return {"collection_id": collection.collection_id, "count": count}
 
 

@@ -175,7 +175,7 @@ def test_a_start_cut_short_is_not_lost(single: ProcessMediaExtractor) -> None:
 def test_a_file_that_needs_too_much_memory_fails_alone() -> None:
     # A real image, 36 megapixels in a few kilobytes.
     bomb = encode(Image.new("RGB", (6000, 6000)), "PNG")
-    limits = ProcessLimits(memory_bytes=260 << 20)
+    limits = ProcessLimits(memory_bytes=280 << 20)
     extractor = ProcessMediaExtractor(workers=1, limits=limits)
     with pytest.raises(MediaError, match="memory"):
         read(extractor, bomb)

@@ -24,7 +24,7 @@ def test_declared_and_extracted_vectors_stand_side_by_side(app: App, namespace: 
     indexes = {one["name"]: one for one in described["vector_indexes"]}
     assert indexes["clip"]["feature_uri"] == "clip"
     assert indexes["clip"]["index"]["distance"] == "dot"
-    assert indexes["image_pdq_v1_hash"]["feature_uri"] == "mixpeek://image.pdq@v1/hash"
+    assert indexes["image_pdq_v2_hash"]["feature_uri"] == "mixpeek://image.pdq@v2/hash"
     assert described["document_count"] == 0
 
 

@@ -51,7 +51,7 @@ def test_pictures_come_go_and_fail_for_themselves(app: App) -> None:
     assert set(found) == {"a.jpg", "b.jpg"}
     namespace = app.namespaces.find("one")
     document = app.documents.get(namespace, "logos", found["a.jpg"], return_vectors=True)
-    assert len(document["image_pdq_v1_hash"]) == 64
+    assert len(document["image_pdq_v2_hash"]) == 64
     assets.delete(keys["a.jpg"])
     assert app.ingest.run([keys["a.jpg"]], deadline=NEVER)[keys["a.jpg"]].status == "removed"
     assert set(paths(app, "one")) == {"b.jpg"}

@@ -19,7 +19,9 @@ from core.ports.media import Chunk, Extraction, MediaInfo, MediaWarning
 from tests.core.storage.doubles import MemoryBlobs, World
 
 NAMESPACE = Namespace("ns_1", "space", "standalone", "col_d", "t", "t")
-LOGOS = Collection("col_1", "ns_1", "logos", "t", "t", FeatureExtractor(IMAGE_PDQ.name, "v1"))
+LOGOS = Collection(
+    "col_1", "ns_1", "logos", "t", "t", FeatureExtractor(IMAGE_PDQ.name, IMAGE_PDQ.version)
+)
 BARE = Collection("col_2", "ns_1", "bare", "t", "t")
 BUCKET = "assets-bucket"
 MOST = 1_000
@@ -111,7 +113,7 @@ class IngestWorld:
         self.index = World()
         self.assets = Assets()
         self.extractor = Extractor()
-        self.index.store.create("ns_1", "col_1", [IMAGE_PDQ.vector])
+        self.index.store.create("ns_1", "col_1", IMAGE_PDQ.vectors)
         self.index.store.create("ns_1", "col_2", None)
         namespaces: Any = _Catalog(_find_namespace)
         collections: Any = _Catalog(_find_collection)

@@ -7,17 +7,27 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from core.arrays import UInt8
 from core.errors import InvalidRequestError
 from core.media.extraction import extract
+from core.media.extractors import IMAGE_CROPS
 from tests.core.media.pictures import distance, encode, landscape
 
 PHOTO = landscape(1)
 FILE = encode(PHOTO, "PNG")
 
 
-def test_a_reference_is_one_chunk_with_its_facts() -> None:
+def hash_of(data: bytes) -> UInt8:
+    """Return the hash of the whole image."""
+    return extract("image.pdq", data).chunks[0].vector
+
+
+def test_a_reference_is_the_whole_image_and_its_crops_with_its_facts() -> None:
     found = extract("image.pdq", FILE)
-    (chunk,) = found.chunks
+    assert [chunk.variant for chunk in found.chunks] == ["original", *IMAGE_CROPS]
+    (old,) = extract("image.pdq@v1", FILE).chunks
+    assert (old.vector == found.chunks[0].vector).all()
+    chunk = found.chunks[0]
     assert chunk.vector.shape == (32,)
     assert chunk.vector.dtype == np.uint8
     assert chunk.variant == "original"
@@ -30,11 +40,12 @@ def test_a_reference_is_one_chunk_with_its_facts() -> None:
 
 
 def test_a_query_has_eight_views_the_reference_first() -> None:
-    found = extract("trawl://image.pdq@v1/hash", FILE, as_query=True, max_chunks=1)
+    found = extract("trawl://image.pdq@v2/hash", FILE, as_query=True, max_chunks=1)
     assert len({chunk.vector.tobytes() for chunk in found.chunks}) == 8
     assert found.chunks[0].variant == "original"
-    (reference,) = extract("image.pdq", FILE).chunks
-    assert distance(found.chunks[0].vector, reference.vector) == 0
+    assert distance(found.chunks[0].vector, hash_of(FILE)) == 0
+    old = extract("image.pdq@v1", FILE, as_query=True)
+    assert [chunk.variant for chunk in old.chunks] == [chunk.variant for chunk in found.chunks]
 
 
 @pytest.mark.parametrize(
@@ -46,19 +57,17 @@ def test_a_query_has_eight_views_the_reference_first() -> None:
     ],
 )
 def test_one_view_of_a_turned_copy_matches(turn: Image.Transpose, variant: str) -> None:
-    (reference,) = extract("image.pdq", FILE).chunks
+    reference = hash_of(FILE)
     copy = encode(PHOTO.transpose(turn), "JPEG", quality=60)
     views = extract("image.pdq", copy, as_query=True).chunks
-    best = min(views, key=lambda chunk: distance(chunk.vector, reference.vector))
+    best = min(views, key=lambda chunk: distance(chunk.vector, reference))
     assert best.variant == variant
-    assert distance(best.vector, reference.vector) <= 16
+    assert distance(best.vector, reference) <= 16
 
 
 @pytest.mark.parametrize("size", [(160, 120), (640, 480), (200, 200)])
 def test_a_resized_copy_matches(size: tuple[int, int]) -> None:
-    (reference,) = extract("image.pdq", FILE).chunks
-    (copy,) = extract("image.pdq", encode(PHOTO.resize(size), "PNG")).chunks
-    assert distance(copy.vector, reference.vector) <= 16
+    assert distance(hash_of(encode(PHOTO.resize(size), "PNG")), hash_of(FILE)) <= 16
 
 
 def test_views_that_are_equal_are_given_once() -> None:
@@ -75,10 +84,11 @@ def test_views_that_are_equal_are_given_once() -> None:
 
 @pytest.mark.parametrize("image", [Image.new("RGB", (300, 300), "navy"), Image.new("L", (3, 3))])
 @pytest.mark.parametrize("as_query", [False, True])
+@pytest.mark.parametrize("extractor", ["image.pdq@v1", "image.pdq@v2"])
 def test_too_little_detail_is_a_warning_not_a_clean_nothing(
-    image: Image.Image, as_query: bool
+    image: Image.Image, as_query: bool, extractor: str
 ) -> None:
-    found = extract("image.pdq", encode(image, "PNG"), as_query=as_query)
+    found = extract(extractor, encode(image, "PNG"), as_query=as_query)
     assert found.chunks == ()
     (warning,) = found.warnings
     assert warning.code == "low_quality"

@@ -37,8 +37,8 @@ from core.types import JsonObject
 from tests.core.service import make_namespace, running_app
 
 IMAGE, SOUND = b"\xff\xd8\xff", b"ID3"
-PDQ = "mixpeek://image.pdq@v1/hash"
-HASH = "image_pdq_v1_hash"
+PDQ = "mixpeek://image.pdq@v2/hash"
+HASH = "image_pdq_v2_hash"
 
 
 def url(name: str) -> str:
