@@ -106,6 +106,17 @@ pytest:
 	@echo "check: tests"
 	@$(BIN)/python -m pytest -v --numprocesses $(WORKERS) --maxprocesses 4 --dist loadfile
 
+# For the tests of reports, which skip without it; only a machine that is CI's own is changed.
+.PHONY: browser
+browser: ## Install Chromium with apt-get, if there is none and this is root on Debian
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || { \
+		command -v apt-get >/dev/null && test "$$(id -u)" = 0 \
+		&& echo "browser: installing chromium" \
+		&& apt-get -qq update >/dev/null 2>&1 \
+		&& DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends \
+			chromium >/dev/null 2>&1; } \
+		|| echo "browser: chromium is not here and cannot be installed; its tests will skip" >&2
+
 # An environment of its own: the emulator wants other versions of what we use.
 MINISTACK := $(VENV)/ministack
 MINISTACK_PINS := tests/e2e/aws/ministack.txt

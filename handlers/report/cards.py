@@ -13,7 +13,7 @@ from handlers.report.cells import (
 )
 from handlers.report.drawings import sign
 from handlers.report.markup import Child, Html, element, shown
-from handlers.report.thumbnails import Gallery
+from handlers.report.thumbnails import ShowsFiles
 from handlers.report.words import file_facts, verdict_words
 
 
@@ -72,7 +72,7 @@ def _facts_line(file: JsonObject) -> list[Child]:
     return facts
 
 
-def _thumbnail(file: JsonObject, gallery: Gallery | None) -> Html | None:
+def _thumbnail(file: JsonObject, gallery: ShowsFiles | None) -> Html | None:
     preview = None if gallery is None else gallery.of_file(file)
     if preview is None or preview.source is None:
         return None

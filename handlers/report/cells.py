@@ -9,7 +9,7 @@ from handlers.report.context import Context
 from handlers.report.drawings import distance_scale, sign, timeline
 from handlers.report.markup import Child, Html, element, join, shown
 from handlers.report.match import Match, match_of, other_documents
-from handlers.report.thumbnails import Gallery, Shown
+from handlers.report.thumbnails import Shown, ShowsFiles
 from handlers.report.words import (
     file_facts,
     reason_words,
@@ -29,7 +29,7 @@ class Sources:
 
     context: Context
     retrievers: dict[str, JsonObject]
-    gallery: Gallery | None
+    gallery: ShowsFiles | None
 
 
 def found_cell(name: str, cell: JsonObject, file: JsonObject, sources: Sources) -> Html:
@@ -51,7 +51,7 @@ def found_cell(name: str, cell: JsonObject, file: JsonObject, sources: Sources) 
             "div",
             _figure("Scanned file", file["file"], file_facts(file), ours),
             _figure("Reference", match.name, file_facts(match.facts), theirs),
-            class_="pair",
+            class_="pair" if ours.source or theirs.source else "pair low",
         ),
         _timelines(file, match, ours, theirs),
         _nearness(match, name, sources),
@@ -117,7 +117,7 @@ def _section(heading: Html, *parts: Child) -> Html:
     return element("section", heading, *parts, class_="found")
 
 
-def _previews(file: JsonObject, match: Match, gallery: Gallery | None) -> tuple[Shown, Shown]:
+def _previews(file: JsonObject, match: Match, gallery: ShowsFiles | None) -> tuple[Shown, Shown]:
     if gallery is None:
         left_out = Shown(why="not shown: this report is without pictures")
         return left_out, left_out

@@ -14,7 +14,7 @@ from handlers.report.context import NO_CONTEXT, Context
 from handlers.report.drawings import sign
 from handlers.report.markup import Child, Html, element, join, shown
 from handlers.report.match import match_of
-from handlers.report.thumbnails import Gallery
+from handlers.report.thumbnails import ShowsFiles
 from handlers.report.words import (
     VERDICTS,
     WORST_FIRST,
@@ -55,7 +55,7 @@ class Report:
         return len(self.files) + 2 * found
 
 
-def render(report: Report, gallery: Gallery | None = None) -> str:
+def render(report: Report, gallery: ShowsFiles | None = None) -> str:
     """Return the page; without pictures if there is no gallery, or it would be too large."""
     page = _page(report, gallery)
     if gallery is not None and len(page.encode()) > MAX_BYTES:
@@ -63,7 +63,7 @@ def render(report: Report, gallery: Gallery | None = None) -> str:
     return page
 
 
-def _page(report: Report, gallery: Gallery | None) -> str:
+def _page(report: Report, gallery: ShowsFiles | None) -> str:
     retrievers = {one["retriever_name"]: one for one in report.retrievers}
     sources = Sources(report.context, retrievers, gallery)
     title = f"Scan report: {counted(len(report.files), 'file')}"

@@ -9,7 +9,7 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from core.deadline import Deadline
 from core.errors import TrawlError
@@ -37,6 +37,18 @@ class Shown:
     loudness: tuple[int, ...] = ()
     duration_ms: int | None = None
     why: str | None = None
+
+
+class ShowsFiles(Protocol):
+    """What a page asks for pictures; of a film the one at `at_ms`."""
+
+    def of_file(self, file: JsonObject, at_ms: int | None = None) -> Shown:
+        """Return what can be shown of a scanned file."""
+        ...
+
+    def of_reference(self, match: Match, at_ms: int | None = None) -> Shown:
+        """Return what can be shown of a reference."""
+        ...
 
 
 class Gallery:
