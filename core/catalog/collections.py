@@ -13,7 +13,7 @@ from core.errors import (
     TrawlError,
 )
 from core.ids import new_id
-from core.media.extractors import ExtractorInfo, find_extractor
+from core.media.extractors import ExtractorInfo, find_extractor, versions_of
 from core.models.collections import (
     Collection,
     CollectionCreate,
@@ -162,7 +162,10 @@ class CollectionCatalog:
 
 
 def extractor_of(config: FeatureExtractorConfig, path: str) -> ExtractorInfo:
-    """Return the extractor that a request names; unknown ones and versions are refused."""
+    """Return the extractor that a request names, without a version the newest.
+
+    Unknown ones and versions are refused.
+    """
     try:
         info = find_extractor(config.feature_extractor_name)
     except InvalidRequestError as error:
@@ -171,11 +174,14 @@ def extractor_of(config: FeatureExtractorConfig, path: str) -> ExtractorInfo:
             for p in error.problems
         ]
         raise InvalidRequestError(error.message, problems) from None
-    if config.version != info.version:
-        message = f"unknown version {config.version!r} of {info.name}"
-        problem = Problem(f"{path}.version", message, accepted=(info.version,))
+    if config.version is None:
+        return info
+    known = versions_of(info.name)
+    if config.version not in known:
+        message = f"unknown version {config.version[:50]!r} of {info.name}"
+        problem = Problem(f"{path}.version", message, accepted=known)
         raise InvalidRequestError(message, [problem])
-    return info
+    return find_extractor(f"{info.name}@{config.version}")
 
 
 def refuse_null(changes: JsonObject, *names: str) -> None:
@@ -194,9 +200,10 @@ def _vectors_of(
     if config is None:
         return None, specs
     info = extractor_of(config, "feature_extractor")
+    made = {spec.name for spec in info.vectors}
     return FeatureExtractor(info.name, info.version, config.parameters), [
-        info.vector,
-        *(spec for spec in specs or () if spec.name != info.index_name),
+        *info.vectors,
+        *(spec for spec in specs or () if spec.name not in made),
     ]
 
 
