@@ -33,7 +33,8 @@ def _read_key(record: Any, bucket: str | None) -> str:
         named, raw = record["s3"]["bucket"]["name"], record["s3"]["object"]["key"]
         # As in the query of an address: `+` is a space, and the rest is percent-encoded UTF-8.
         key = unquote_plus(raw, errors="strict")
-    except (LookupError, TypeError, AttributeError, UnicodeDecodeError) as error:
+        key.encode()  # JSON can say half a character
+    except (LookupError, TypeError, AttributeError, UnicodeError) as error:
         raise BadRequestError(f"a record names no object that can be read: {error!r}") from error
     if bucket is not None and named != bucket:
         raise BadRequestError(f"the event is of bucket {str(named)[:100]!r}, not of ours")

@@ -194,6 +194,7 @@ def test_no_queues_are_a_fault_of_the_deployment(
         '{"Records": [{"s3": {}}]}',
         '{"Records": [{"s3": {"bucket": {"name": "assets-bucket"}, "object": {"key": 7}}}]}',
         '{"Records": [{"s3": {"bucket": {"name": "assets-bucket"}, "object": {"key": "%ff"}}}]}',
+        body_of(A).replace(A, "ns_1/ingest/logos/\\ud800"),
         body_of(A, bucket="another-bucket"),
         "\ud800",
         "[" * 100_000,
