@@ -5,12 +5,10 @@ dead-letter queue at once, with its reason, where it is seen. Nothing else ends 
 function that is killed loses none: the queue gives all of them again.
 """
 
-import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 from aws_lambda_powertools.metrics import MetricUnit
@@ -20,7 +18,8 @@ from core.deadline import Deadline
 from core.errors import BadRequestError, TrawlError
 from core.ingest.outcomes import Outcome, outcome_of
 from core.ports.queues import IngestQueues
-from core.settings import Settings, SettingsError, variable_of
+from core.settings import SettingsError, variable_of
+from handlers.deployed import deployed_app
 from handlers.observation import logger, metrics
 from handlers.s3_events import read_keys
 
@@ -67,18 +66,11 @@ class Received:
         )
 
 
-@cache
-def _app() -> "App":
-    from core.app import build_app
-
-    return build_app(Settings.from_environment(os.environ))
-
-
 @metrics.log_metrics
 def handler(event: Event, context: Any) -> Event:
     """Take in the objects that the messages name; answer with the messages to give again."""
     metrics.add_metric("Messages", MetricUnit.Count, len(event["Records"]))
-    app = _app()
+    app = deployed_app()
     if app.ingest_queues is None:
         wanted = f"{variable_of('ingest_queue')}, {variable_of('ingest_dead_letters')}"
         raise SettingsError(f"the ingest function needs {wanted}")

@@ -2,11 +2,10 @@
 
 import asyncio
 import json
-import os
 import re
 import time
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from aws_lambda_powertools import single_metric
 from aws_lambda_powertools.metrics import MetricUnit
@@ -15,11 +14,8 @@ from core.deadline import Deadline
 from core.errors import NotFoundError, TrawlError
 from core.jobs.progress import add_up
 from core.ports.jobs import JobRun, JobSteps
-from core.settings import Settings
+from handlers.deployed import deployed_app
 from handlers.observation import logger, metrics
-
-if TYPE_CHECKING:
-    from core.app import App
 
 Event = dict[str, Any]
 
@@ -42,20 +38,13 @@ class JobPausedError(Exception):
 
 
 @cache
-def _app() -> "App":
-    from core.app import build_app
-
-    return build_app(Settings.from_environment(os.environ))
-
-
-@cache
 def _runner() -> asyncio.Runner:
     """One loop for the life of the process: the engine's tasks and pools belong to it."""
     return asyncio.Runner()
 
 
 def _steps() -> JobSteps:
-    return _app().jobs.work
+    return deployed_app().jobs.work
 
 
 def handler(event: Event, context: Any) -> Event:
@@ -160,7 +149,7 @@ def _shown(error: TrawlError) -> str:
 
 def _count_items(run: JobRun) -> None:
     """Send how the items of an ended job went; those of a continued job are sent again."""
-    store = _app().jobs.store
+    store = deployed_app().jobs.store
     try:
         totals = add_up(store.chunks(store.find(run.namespace_id, run.job_id)))
     except NotFoundError:  # it went with its namespace

@@ -1,17 +1,12 @@
 """Upkeep on Lambda: by the hour, every collection merged and swept, as far as the time goes."""
 
-import os
-from functools import cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from aws_lambda_powertools.metrics import MetricUnit
 
 from core.deadline import Deadline
-from core.settings import Settings
+from handlers.deployed import deployed_app
 from handlers.observation import logger, metrics
-
-if TYPE_CHECKING:
-    from core.app import App
 
 # No collection is begun this near to the end: merging a large one takes minutes.
 _RESERVE: Final = 0.3
@@ -22,19 +17,12 @@ _METRICS: Final = {
 }
 
 
-@cache
-def _app() -> "App":
-    from core.app import build_app
-
-    return build_app(Settings.from_environment(os.environ))
-
-
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Go round all collections; answer with what was done, failures included."""
     remaining_s = context.get_remaining_time_in_millis() / 1000
     logger.append_keys(request_id=str(getattr(context, "aws_request_id", "")))
-    report = _app().upkeep.run(deadline=Deadline.after(remaining_s * (1 - _RESERVE)))
+    report = deployed_app().upkeep.run(deadline=Deadline.after(remaining_s * (1 - _RESERVE)))
     body = report.to_json()
     # An alarm watches this one, and a zero says that there was a round. The others are left out
     # where they are zero: every name that is sent costs by the hour.

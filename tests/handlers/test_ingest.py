@@ -59,7 +59,7 @@ def function(monkeypatch: pytest.MonkeyPatch) -> Function:
     app = SimpleNamespace(
         ingest=made.world.ingest, ingest_queues=made.queues.both, settings=Settings()
     )
-    monkeypatch.setattr(ingest, "_app", lambda: app)
+    monkeypatch.setattr(ingest, "deployed_app", lambda: app)
     return made
 
 
@@ -176,7 +176,7 @@ def test_no_queues_are_a_fault_of_the_deployment(
     function: Function, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     app = SimpleNamespace(ingest_queues=None)
-    monkeypatch.setattr(ingest, "_app", lambda: app)
+    monkeypatch.setattr(ingest, "deployed_app", lambda: app)
     with pytest.raises(SettingsError, match="TRAWL_INGEST_QUEUE"):
         function.call(body_of(A))
 

@@ -97,7 +97,7 @@ class Context:
 def steps(monkeypatch: pytest.MonkeyPatch) -> Steps:
     steps = Steps()
     app = SimpleNamespace(jobs=SimpleNamespace(work=steps, store=Store()))
-    monkeypatch.setattr(job, "_app", lambda: app)
+    monkeypatch.setattr(job, "deployed_app", lambda: app)
     return steps
 
 

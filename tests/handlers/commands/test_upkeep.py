@@ -83,7 +83,7 @@ def test_the_function_reports_all_and_leaves_time_to_end(
         return _report(collections=(failed,), unreached=3)
 
     app = SimpleNamespace(upkeep=SimpleNamespace(run=go_round))
-    monkeypatch.setattr(upkeep, "_app", lambda: app)
+    monkeypatch.setattr(upkeep, "deployed_app", lambda: app)
     context = SimpleNamespace(aws_request_id="r", get_remaining_time_in_millis=lambda: 900_000)
     answer = upkeep.handler({}, context)
     assert (answer["failed"], answer["unreached"]) == (1, 3)
