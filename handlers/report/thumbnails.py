@@ -61,7 +61,7 @@ class Gallery:
         self._folders = tuple(folders)
         self._bytes = max(_MIN_BYTES, min(MAX_BYTES, _ALL_BYTES // max(expected, 1)))
         self._until = Deadline.after(_ALL_SECONDS)
-        self._made: dict[tuple[str, str, int | None], Shown] = {}
+        self._made: dict[tuple[str, str, int | None, str], Shown] = {}
 
     def of_file(self, file: JsonObject, at_ms: int | None = None) -> Shown:
         """Return what can be shown of a scanned file, of a film at that time. It lies where its
@@ -86,7 +86,7 @@ class Gallery:
         return Shown(why="not shown: its file is in no folder of references that was named")
 
     def _shown(self, path: Path, sha256: str, at_ms: int | None, since: str) -> Shown:
-        key = (str(path), sha256, at_ms)
+        key = (str(path), sha256, at_ms, since)
         if key not in self._made:
             self._made[key] = self._make(path, sha256, at_ms, since)
         return self._made[key]

@@ -1,0 +1,61 @@
+"""`trawl scan --report`: the page beside the table, with the files that are on this machine."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.core.media.pictures import encode, landscape
+from tests.handlers.commands.command_line import Trawl, load_folder, make_retriever
+
+COPIES = ("--retriever", "copies")
+
+
+@pytest.fixture
+def ready(trawl: Trawl, folder: Path) -> Trawl:
+    load_folder(trawl, folder)
+    make_retriever(trawl)
+    return trawl
+
+
+def test_both_files_of_a_match_are_in_the_report(
+    ready: Trawl, folder: Path, tmp_path: Path
+) -> None:
+    copy = tmp_path / "<b>copy.jpg"
+    copy.write_bytes(encode(landscape(4).resize((200, 150)), "JPEG"))
+    page = tmp_path / "report.html"
+    options = ("--report", str(page), "--references", str(folder))
+    said = ready.run("scan", str(copy), *COPIES, *options).stdout
+    assert said.splitlines()[-1] == f"report: {page}"
+    written = page.read_text("utf-8")
+    assert written.count("data:image/jpeg;base64,") == 2
+    assert "sub/3.png" in written
+    assert "&lt;b&gt;copy.jpg" in written
+    assert "<b>copy" not in written
+    assert "photos, snapshot version" in written
+
+
+def test_a_report_is_made_of_what_is_unknown_too(ready: Trawl, tmp_path: Path) -> None:
+    page = tmp_path / "report.html"
+    options = ("--report", str(page), "--json")
+    shown = ready.run("scan", str(tmp_path / "no.png"), *COPIES, *options, status=1)
+    assert f"report: {page}" in shown.stderr
+    assert "No such file" in page.read_text("utf-8")
+
+
+def test_a_report_that_is_there_stops_the_scan_before_it_begins(
+    ready: Trawl, folder: Path, tmp_path: Path
+) -> None:
+    page = tmp_path / "report.html"
+    page.write_text("evidence")
+    again = ("scan", str(folder / "0.png"), *COPIES, "--report", str(page))
+    refused = ready.run(*again, status=1)
+    assert "--force" in refused.stderr
+    assert "0.png" not in refused.stdout
+    assert page.read_text() == "evidence"
+    ready.run(*again, "--force")
+    assert "Scan report" in page.read_text("utf-8")
+
+
+@pytest.mark.parametrize("option", [("--force",), ("--references", ".")])
+def test_options_of_a_report_need_one(trawl: Trawl, option: tuple[str, ...]) -> None:
+    assert "--report" in trawl.run("scan", "x.png", *COPIES, *option, status=2).stderr
