@@ -28,6 +28,7 @@ from core.ingest.ingest import Ingest
 from core.jobs.catalog import JobCatalog
 from core.jobs.store import JobStore
 from core.jobs.work import JobWork
+from core.media.rules import ExtractorRules
 from core.plan.cache import PlanCache
 from core.plan.version import planner_version
 from core.planner import Planner
@@ -121,7 +122,8 @@ def build_app(settings: Settings, *, base_url: str = "http://127.0.0.1:8080") ->
         SegmentCache(settings.cache_mb * 1024 * 1024),
         indexes=_vector_indexes(settings),
     )
-    collections = CollectionCatalog(records, store)
+    extractor_rules = _extractor_rules(settings)
+    collections = CollectionCatalog(records, store, extractor_rules)
     retrievers = RetrieverCatalog(records, collections)
     rules = FetchRules(
         max_bytes=settings.fetch_max_mb * 1_000_000,
@@ -129,7 +131,7 @@ def build_app(settings: Settings, *, base_url: str = "http://127.0.0.1:8080") ->
         allowed_networks=settings.allowed_networks,
     )
     fetcher = ContentFetcher(rules)
-    extractor = _extractor(settings, buckets.bucket(results))
+    extractor = _extractor(settings, buckets.bucket(results), extractor_rules, rules)
     reader = partial(read_object, buckets, assets)
     pool = ThreadPoolExecutor(_POOL_THREADS, thread_name_prefix="trawl")
     media_pool = ThreadPoolExecutor(_MEDIA_THREADS, thread_name_prefix="trawl-media")
@@ -223,6 +225,7 @@ def prime(settings: Settings) -> None:
             "lambda": settings.media_function,
             "s3vectors": settings.vector_bucket,
             "stepfunctions": settings.job_state_machine,
+            "bedrock-runtime": settings.bedrock_models or None,
         }
         prime_clients(service for service, name in wanted.items() if name is not None)
 
@@ -282,7 +285,26 @@ def _job_runner(
     return runner, runner.close
 
 
-def _extractor(settings: Settings, results: Blobs) -> MediaExtractor:
+def _extractor_rules(settings: Settings) -> ExtractorRules:
+    return ExtractorRules(
+        bedrock_models=settings.bedrock_models,
+        sagemaker_endpoints=settings.sagemaker_endpoints,
+        secrets=settings.embedder_secrets,
+        decodes_here=settings.media_function is None,
+    )
+
+
+def _extractor(
+    settings: Settings, results: Blobs, rules: ExtractorRules, fetch: FetchRules
+) -> MediaExtractor:
+    from core.adapters.media_routing import RoutedMediaExtractor
+
+    return RoutedMediaExtractor(
+        _decoding_extractor(settings, results), partial(_remote_extractor, rules, fetch)
+    )
+
+
+def _decoding_extractor(settings: Settings, results: Blobs) -> MediaExtractor:
     if settings.media_function is None:
         from core.adapters.media_process import ProcessMediaExtractor
 
@@ -290,6 +312,20 @@ def _extractor(settings: Settings, results: Blobs) -> MediaExtractor:
     from core.adapters.media_lambda import LambdaMediaExtractor
 
     return LambdaMediaExtractor(settings.media_function, results)
+
+
+def _remote_extractor(rules: ExtractorRules, fetch: FetchRules) -> MediaExtractor:
+    from core.adapters.embed_transports import AwsTransports, HttpsTransport, Transport
+    from core.adapters.media_remote import RemoteMediaExtractor
+    from core.adapters.secret_references import Secrets
+
+    aws = AwsTransports()
+    transports: dict[str, Transport] = {
+        "bedrock": aws.bedrock,
+        "sagemaker": aws.sagemaker,
+        "https": HttpsTransport(fetch, Secrets()),
+    }
+    return RemoteMediaExtractor(rules, transports)
 
 
 def build_previewer() -> Previewer:

@@ -53,8 +53,15 @@ def _networks(raw: str) -> "tuple[Network, ...]":
     return tuple(ip_network(part.strip()) for part in raw.split(",") if part.strip())
 
 
-def _origins(raw: str) -> tuple[str, ...]:
+def _names(raw: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in raw.split(",") if part.strip())
+
+
+def _pairs(raw: str) -> tuple[tuple[str, str], ...]:
+    found = [part.strip().partition("=") for part in raw.split(",") if part.strip()]
+    if not all(separator and first and last for first, separator, last in found):
+        raise ValueError("want host=reference, with commas between several")
+    return tuple((first.strip().lower(), last.strip()) for first, _, last in found)
 
 
 def _setting(name: str, parse: Parse, default: Any = None) -> Any:
@@ -104,8 +111,16 @@ class Settings:
     # Non-public networks the fetcher may nonetheless reach, e.g. a store inside the VPC.
     allowed_networks: "tuple[Network, ...]" = _setting("TRAWL_ALLOWED_NETWORKS", _networks, ())
 
+    # Models elsewhere that collections may choose, by their ids in Bedrock; none: none.
+    bedrock_models: tuple[str, ...] = _setting("TRAWL_BEDROCK_MODELS", _names, ())
+    # SageMaker endpoints that collections may choose, by name; none: none.
+    sagemaker_endpoints: tuple[str, ...] = _setting("TRAWL_SAGEMAKER_ENDPOINTS", _names, ())
+    # Which key may be sent to which host by `https.embedder`: `host=reference`, a reference being
+    # env:NAME or an ARN of Secrets Manager or SSM. A collection can use no other pair.
+    embedder_secrets: tuple[tuple[str, str], ...] = _setting("TRAWL_EMBEDDER_SECRETS", _pairs, ())
+
     # Web origins that the API's answers name as allowed, behind a gateway that does not say so.
-    cors_origins: tuple[str, ...] = _setting("TRAWL_CORS_ORIGINS", _origins, ())
+    cors_origins: tuple[str, ...] = _setting("TRAWL_CORS_ORIGINS", _names, ())
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "Settings":

@@ -170,7 +170,16 @@ class StageContext(Protocol):
         """Return how chunks of this feature's recordings vote, None if it is of no recordings."""
         ...
 
-    async def embed_text(self, feature_uri: str, text: str) -> Float32:
+    def extractor_params(
+        self, feature_uri: str, collection_ids: Sequence[str], own: ReadOnlyObject
+    ) -> ReadOnlyObject:
+        """Return how collections' references were extracted, `own` if nothing is said of that.
+
+        Raises `InvalidRequestError` if they differ, or if `own` would replace what they say.
+        """
+        ...
+
+    async def embed_text(self, feature_uri: str, text: str, params: ReadOnlyObject) -> Float32:
         """Embed text as the feature's references were; `StageError` if it embeds no text."""
         ...
 

@@ -14,6 +14,7 @@ from core.errors import (
 )
 from core.ids import new_id
 from core.media.extractors import ExtractorInfo, find_extractor, versions_of
+from core.media.rules import ExtractorRules
 from core.models.collections import (
     Collection,
     CollectionCreate,
@@ -33,7 +34,10 @@ PATCH_ATTEMPTS = 5
 class CollectionCatalog:
     """What collections there are; their documents live in the `CollectionStore`."""
 
-    def __init__(self, records: Records, store: CollectionStore) -> None:
+    def __init__(
+        self, records: Records, store: CollectionStore, rules: ExtractorRules | None = None
+    ) -> None:
+        self.rules = rules or ExtractorRules()
         self._records = records
         self._directory = Directory(records, "col", "collection")
         self._store = store
@@ -66,7 +70,7 @@ class CollectionCatalog:
 
         Whoever cannot make the writes calls `discard`.
         """
-        extractor, specs = _vectors_of(request)
+        extractor, specs = _vectors_of(request, self.rules)
         now = utc_now()
         collection = Collection(
             collection_id=new_id("col"),
@@ -192,7 +196,7 @@ def refuse_null(changes: JsonObject, *names: str) -> None:
 
 
 def _vectors_of(
-    request: CollectionCreate,
+    request: CollectionCreate, rules: ExtractorRules
 ) -> tuple[FeatureExtractor | None, list[VectorSpec] | None]:
     """Return the extractor and the declared vectors; None for vectors to be learnt."""
     config = request.feature_extractor
@@ -200,6 +204,7 @@ def _vectors_of(
     if config is None:
         return None, specs
     info = extractor_of(config, "feature_extractor")
+    info = rules.check(info, config.parameters, "feature_extractor.parameters")
     made = {spec.name for spec in info.vectors}
     return FeatureExtractor(info.name, info.version, config.parameters), [
         *info.vectors,

@@ -29,6 +29,8 @@ def extract(
     `max_chunks` bounds places in a file, not the views of one place: an image is one.
     """
     info = find_extractor(extractor)
+    if info.is_remote:
+        raise InvalidRequestError(f"{info.name} is not run where media are decoded")
     _check_params(info, params or {})
     if max_chunks is not None and max_chunks < 1:
         raise InvalidRequestError("max_chunks must be at least 1")
@@ -38,11 +40,12 @@ def extract(
 
 
 def _check_params(info: ExtractorInfo, params: Mapping[str, Any]) -> None:
-    unknown = sorted(set(params) - set(info.parameters))
+    accepted = tuple(each.name for each in info.parameters)
+    unknown = sorted(set(params) - set(accepted))
     if unknown:
         raise InvalidRequestError(
             f"{info.name} takes no parameter {', '.join(map(repr, unknown))}",
-            [Problem(f"params.{name}", "unknown", accepted=info.parameters) for name in unknown],
+            [Problem(f"params.{name}", "unknown", accepted=accepted) for name in unknown],
         )
 
 

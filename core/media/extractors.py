@@ -3,14 +3,24 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
 from core.errors import InvalidRequestError, Problem
+from core.media.parameters import (
+    COHERE_PARAMETERS,
+    HTTPS_PARAMETERS,
+    NOVA_PARAMETERS,
+    SAGEMAKER_PARAMETERS,
+    TITAN_PARAMETERS,
+    Parameter,
+)
 from core.models.features import index_name
 from core.ports.media import VoteRule
 from core.types import Metric, VectorSpec
 
 URI_SCHEMES = ("mixpeek", "trawl")
+# Run by the process that serves the API: the one that decodes media has no network.
+REMOTE_FAMILIES: Final = frozenset({"bedrock", "sagemaker", "https"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +48,8 @@ class ExtractorInfo:
     metric: Metric
     dimension: int
     thresholds: Thresholds
-    parameters: tuple[str, ...] = field(default=())
+    # What a collection may say of it; see `core.media.rules` for what else it must comply with.
+    parameters: tuple[Parameter, ...] = field(default=())
     # Of recordings, how a query's chunks become one answer.
     votes: VoteRule | None = None
     views: tuple[str, ...] = field(default=())
@@ -47,6 +58,25 @@ class ExtractorInfo:
     def reference(self) -> str:
         """`image.pdq@v2`: this version and no other."""
         return f"{self.name}@{self.version}"
+
+    # The extra to install for it, and the modules which that brings.
+    extra: str | None = None
+    modules: tuple[str, ...] = ()
+
+    @property
+    def family(self) -> str:
+        """`bedrock` of `bedrock.cohere`."""
+        return self.name.partition(".")[0]
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether files and texts are sent to a model elsewhere."""
+        return self.family in REMOTE_FAMILIES
+
+    def sized(self, parameters: Mapping[str, Any]) -> "ExtractorInfo":
+        """Return it with the dimension that a collection's parameters ask for."""
+        asked = parameters.get("dimension")
+        return self if asked is None else replace(self, dimension=int(asked))
 
     @property
     def feature_uri(self) -> str:
@@ -167,8 +197,71 @@ VIDEO_VPDQ = ExtractorInfo(
 )
 
 
+def _embedder(
+    name: str,
+    description: str,
+    parameters: tuple[Parameter, ...],
+    modalities: tuple[str, ...] = ("image", "text"),
+    dimension: int = 1024,
+) -> ExtractorInfo:
+    """Return an extractor whose vectors a model elsewhere makes: distances mean what it means."""
+    return ExtractorInfo(
+        name=name,
+        version="v1",
+        output="embedding",
+        description=description,
+        modalities=modalities,
+        metric="cosine",
+        dimension=dimension,
+        thresholds=Thresholds(match=0.1, review=0.3, unit="cosine distance, as a first guess"),
+        parameters=parameters,
+    )
+
+
+_ANY: Final = ("image", "text", "audio", "video")
+
+EMBEDDERS: Final = (
+    _embedder(
+        "bedrock.titan-multimodal",
+        "Amazon Titan Multimodal Embeddings: images and texts by what they show. Files are sent to "
+        "Amazon Bedrock in the service's own AWS account and region.",
+        TITAN_PARAMETERS,
+    ),
+    _embedder(
+        "bedrock.nova-multimodal",
+        "Amazon Nova Multimodal Embeddings: images and texts by what they show. Files are sent to "
+        "Amazon Bedrock in the service's own AWS account and region.",
+        NOVA_PARAMETERS,
+    ),
+    _embedder(
+        "bedrock.cohere",
+        "Cohere Embed 3 or 4: images and texts by what they show. Files are sent to Amazon Bedrock "
+        "in the service's own AWS account; an inference profile may use other regions.",
+        COHERE_PARAMETERS,
+    ),
+    _embedder(
+        "sagemaker.endpoint",
+        "A model of your own behind a SageMaker endpoint. Files are sent to that endpoint.",
+        SAGEMAKER_PARAMETERS,
+        _ANY,
+    ),
+    _embedder(
+        "https.embedder",
+        "A model behind any HTTPS address. Every file and text, of documents and of queries, "
+        "leaves this service for that address.",
+        HTTPS_PARAMETERS,
+        _ANY,
+    ),
+)
+
 # Of several versions the newest first: a name without a version means it.
-EXTRACTORS: tuple[ExtractorInfo, ...] = (IMAGE_PDQ, IMAGE_PDQ_V1, AUDIO_CHROMAPRINT, VIDEO_VPDQ)
+EXTRACTORS: tuple[ExtractorInfo, ...] = (
+    IMAGE_PDQ,
+    IMAGE_PDQ_V1,
+    AUDIO_CHROMAPRINT,
+    VIDEO_VPDQ,
+    *EMBEDDERS,
+)
 
 
 def find_extractor(reference: str) -> ExtractorInfo:
@@ -182,9 +275,10 @@ def find_extractor(reference: str) -> ExtractorInfo:
     for info in EXTRACTORS:
         if canonical in (info.name, info.reference, info.feature_uri, info.index_name):
             return info
+    names = dict.fromkeys(info.name for info in EXTRACTORS)
     known = dict.fromkeys(name for info in EXTRACTORS for name in (info.name, info.feature_uri))
     raise InvalidRequestError(
-        f"unknown extractor {reference[:200]!r}; known: {', '.join(known)}",
+        f"unknown extractor {reference[:200]!r}; known: {', '.join(names)}",
         [Problem("extractor", "unknown extractor", "unknown_extractor", list(known))],
     )
 

@@ -223,6 +223,9 @@ class ExtractorAnswer(Answer):
     metric: str
     dimension: int
     thresholds: JsonObject
+    parameters: list[JsonObject]
+    available: bool
+    missing: str | None  # what to install or to set, if it is not available
 
 
 class ExtractorList(RootModel[list[ExtractorAnswer]]):

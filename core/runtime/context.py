@@ -1,6 +1,7 @@
 """The stage context at work: what a stage asks for, answered from snapshots, pools and caches."""
 
 import asyncio
+import base64
 import threading
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,7 +11,7 @@ import numpy as np
 
 from core.arrays import Float32, UInt8
 from core.deadline import Deadline
-from core.errors import InvalidRequestError, MediaError, NotFoundError, StageError
+from core.errors import InvalidRequestError, MediaError, NotFoundError, Problem, StageError
 from core.filtering.conditions import Filter, filter_key
 from core.filtering.paths import MISSING, assign
 from core.hits import Hit, QueryChunk, SearchAnswer, SearchRequest, TextRequest
@@ -254,12 +255,34 @@ class StageRun:
         except InvalidRequestError:
             return None  # vectors that documents bring have no extractor
 
-    async def embed_text(self, feature_uri: str, text: str) -> Float32:
-        """Refuse: no extractor of this version embeds text."""
-        raise StageError(
-            f"{feature_uri} has no text extractor, so a text query cannot be embedded: "
-            "send a vector (input_mode: vector) or content (input_mode: content)"
-        )
+    def extractor_params(
+        self, feature_uri: str, collection_ids: Sequence[str], own: ReadOnlyObject
+    ) -> ReadOnlyObject:
+        """Return the parameters that the collections' vectors were made with."""
+        try:
+            info = find_extractor(feature_uri)
+        except InvalidRequestError:
+            return own  # vectors that documents bring have no extractor
+        if not info.parameters:
+            return own
+        if own:
+            # They name hosts, files and keys: who may search must not choose those.
+            message = f"the parameters of {info.name} are the collection's; a query has none"
+            problem = Problem("query_preprocessing.params", message)
+            raise InvalidRequestError(message, [problem])
+        return self.query.environment.extractor_parameters(collection_ids, info)
+
+    async def embed_text(self, feature_uri: str, text: str, params: ReadOnlyObject) -> Float32:
+        """Embed text by the extractor of the collections, if that is one of texts too."""
+        if not _takes_text(feature_uri):
+            raise StageError(
+                f"{feature_uri} has no text extractor, so a text query cannot be embedded: "
+                "send a vector (input_mode: vector) or content (input_mode: content)"
+            )
+        # As content, so that equal texts of one call are embedded once.
+        content = "data:text/plain;base64," + base64.b64encode(text.encode()).decode()
+        (chunk,) = await self.extract(feature_uri, content, max_chunks=1, params=params)
+        return np.asarray(chunk.vector, np.float32)
 
     async def run_retriever(self, retriever: str, inputs: ReadOnlyObject) -> Rows:
         """Run another retriever within this query's time."""
@@ -490,6 +513,13 @@ def _find_ids(
     collection_id: str, find: "Callable[[str], Ref | None]", values: Iterable[JsonValue]
 ) -> dict[int, tuple[str, Source]]:
     found: dict[int, tuple[str, Source]] = {}
+def _takes_text(feature_uri: str) -> bool:
+    try:
+        return "text" in find_extractor(feature_uri).modalities
+    except InvalidRequestError:
+        return False  # vectors that documents bring have no extractor
+
+
     for position, value in enumerate(values):
         ref = find(value) if isinstance(value, str) else None
         if ref is not None and isinstance(value, str):

@@ -9,6 +9,8 @@ from typing import Protocol
 from core.arrays import Float32, UInt8
 from core.errors import InvalidRequestError, NotFoundError, Problem
 from core.hits import SearchAnswer
+from core.media.extractors import ExtractorInfo
+from core.models.collections import FeatureExtractor
 from core.models.features import index_name
 from core.models.namespaces import Namespace
 from core.plan.compile import CompiledPlan
@@ -34,6 +36,11 @@ class PinnableCollection(Protocol):
     @property
     def collection_name(self) -> str:
         """Its name, unique in the namespace."""
+        ...
+
+    @property
+    def feature_extractor(self) -> FeatureExtractor | None:
+        """What turns its documents' media into vectors."""
         ...
 
 
@@ -99,6 +106,7 @@ class Environment:
         self.load_plan = load_plan
         self.media = media  # where the call's queries share their files
         self._lock = threading.RLock()
+        self._extractors: dict[str, FeatureExtractor] = {}
         self._ids: dict[str, str] = {}  # id or name -> id
         self._snapshots: dict[str, Snapshot] = {}
 
@@ -154,6 +162,28 @@ class Environment:
             names = ", ".join(sorted(known))
             message = f"no vector {name!r} in these collections; they have {names}"
             problem = Problem("feature_uri", message, "unknown_vector", sorted(known))
+    def extractor_parameters(
+        self, collection_ids: Sequence[str], info: ExtractorInfo
+    ) -> JsonObject:
+        """Return what pinned collections say of an extractor that all of them use.
+
+        Raises `InvalidRequestError` if they say different things: their vectors are of different
+        models, and a query can be embedded by one only.
+        """
+        said = [
+            self._extractors[collection_id].parameters
+            for collection_id in collection_ids
+            if collection_id in self._extractors
+            and self._extractors[collection_id].name == info.name
+        ]
+        if any(each != said[0] for each in said):
+            message = (
+                f"these collections use {info.name} with different parameters: search them one by "
+                "one, with collection_identifiers"
+            )
+            raise InvalidRequestError(message, [Problem("feature_uri", message, "not_comparable")])
+        return dict(said[0]) if said else {}
+
             raise InvalidRequestError(message, [problem])
         return found
 
@@ -181,6 +211,8 @@ def _not_comparable(name: str, found: Mapping[VectorSpec, str]) -> InvalidReques
         f"the vectors {name!r} of these collections cannot be compared ({'; '.join(kinds)}): "
         "search them one by one, with collection_identifiers"
     )
+                if found.feature_extractor is not None:
+                    self._extractors[identifier] = found.feature_extractor
     return InvalidRequestError(message, [Problem("feature_uri", message, "not_comparable")])
 
 

@@ -89,7 +89,7 @@ async def ask(
     if not isinstance(value, str):
         raise invalid(path, f"a {mode} query takes a string, not {type(value).__name__}")
     if mode == "text":
-        return Question((await ctx.embed_text(entry.feature_uri, value))[None, :])
+        return Question((await ctx.embed_text(entry.feature_uri, value, prepare.params))[None, :])
     return await _content_question(entry, spec, value, prepare, ctx)
 
 

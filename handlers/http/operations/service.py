@@ -37,10 +37,11 @@ def discover_stages(call: Call) -> list[dict[str, object]]:
     return list_stages(call)
 
 
-def list_extractors(_call: Call) -> list[dict[str, object]]:
+def list_extractors(call: Call) -> list[dict[str, object]]:
     """Return the extractors that turn media into vectors."""
     from core.media.extractors import EXTRACTORS
 
+    rules = call.app.collections.rules
     return [
         {
             "feature_extractor_name": info.name,
@@ -56,6 +57,9 @@ def list_extractors(_call: Call) -> list[dict[str, object]]:
                 "review": info.thresholds.review,
                 "unit": info.thresholds.unit,
             },
+            "parameters": [each.to_json() for each in info.parameters],
+            "available": rules.missing(info) is None,
+            "missing": rules.missing(info),
         }
         for info in EXTRACTORS
     ]

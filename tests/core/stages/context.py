@@ -228,7 +228,12 @@ class FakeContext:
     def vote_rule(self, feature_uri: str) -> VoteRule | None:
         return self.vote_rules.get(feature_uri)
 
-    async def embed_text(self, feature_uri: str, text: str) -> Float32:
+    def extractor_params(
+        self, feature_uri: str, collection_ids: Sequence[str], own: ReadOnlyObject
+    ) -> ReadOnlyObject:
+        return own
+
+    async def embed_text(self, feature_uri: str, text: str, params: ReadOnlyObject) -> Float32:
         if self.embedder is None:
             raise StageError(f"{feature_uri} embeds no text")
         return np.asarray(self.embedder(text), np.float32)
