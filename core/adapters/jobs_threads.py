@@ -22,7 +22,7 @@ from typing import Any, Final
 from core.deadline import Deadline
 from core.errors import UnavailableError
 from core.ports.blobs import BlobStores
-from core.ports.jobs import JobRun, JobSteps, RunState
+from core.ports.jobs import JobRun, JobSteps, PlannedChunks, RunState
 from core.types import JsonObject
 
 _log = logging.getLogger("trawl.jobs")
@@ -135,16 +135,20 @@ class ThreadRunner:
     async def _execute(self, execution: _Execution, run: JobRun) -> None:
         try:
             planned = await self._insist(run, "plan", lambda: self._steps.plan(run))
-            data = await asyncio.to_thread(self._buckets.bucket(planned.bucket).get, planned.key)
+            chunks = await asyncio.to_thread(self._read, planned) if planned.count else []
             free = asyncio.Semaphore(_CHUNKS_AT_ONCE)
             async with asyncio.TaskGroup() as group:
-                for chunk in json.loads(data):
+                for chunk in chunks:
                     group.create_task(self._chunk(run, chunk, free))
             await self._insist(run, "finish", lambda: self._steps.finish(run))
             execution.state = "succeeded"
         except Exception:
             _log.exception("job %s run %d ended", run.job_id, run.run)
             execution.state = "failed"
+
+    def _read(self, planned: PlannedChunks) -> list[JsonObject]:
+        chunks: list[JsonObject] = json.loads(self._buckets.bucket(planned.bucket).get(planned.key))
+        return chunks
 
     async def _chunk(self, run: JobRun, chunk: JsonObject, free: asyncio.Semaphore) -> None:
         async with free:

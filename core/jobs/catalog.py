@@ -21,6 +21,7 @@ from core.errors import (
     NotFoundError,
     Problem,
     TrawlError,
+    UnavailableError,
     describe_error,
 )
 from core.ids import new_id
@@ -180,6 +181,13 @@ class JobCatalog:
             size = self.buckets.bucket(bucket).head(key).size
         except BlobNotFoundError:
             raise _manifest_error(f"{manifest} does not exist") from None
+        except UnavailableError:
+            raise
+        except TrawlError as error:  # the namespace may; the service's own rights are another thing
+            raise _manifest_error(
+                f"{manifest} cannot be read ({error.message}): the deployment's setting "
+                "`read_buckets` must name the bucket too"
+            ) from error
         if not 0 < size <= MAX_MANIFEST_BYTES:
             raise _manifest_error(
                 f"{manifest} has {size} bytes: from 1 to {MAX_MANIFEST_BYTES} can be read"

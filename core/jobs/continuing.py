@@ -48,9 +48,21 @@ async def execute_or_continue(
     )
     if not answer["unprocessed"]:
         return answer
-    left = None if answer_by.remaining() == float("inf") else answer_by.remaining()
+    return await _continue(jobs, namespace, request, answer, by=answer_by)
+
+
+async def _continue(
+    jobs: JobCatalog,
+    namespace: Namespace,
+    request: BatchRequest,
+    answer: JsonObject,
+    *,
+    by: Deadline,
+) -> JsonObject:
+    """Return the answer with a job of its unprocessed queries, or with why there is none."""
+    left = None if by.remaining() == float("inf") else max(by.remaining(), _LEAST_SECONDS)
     try:
-        async with asyncio.timeout(None if left is None else max(left, _LEAST_SECONDS)):
+        async with asyncio.timeout(left):
             job = await asyncio.to_thread(jobs.create, namespace, _job_request(request, answer))
     except (TrawlError, TimeoutError) as error:
         if isinstance(error, TrawlError):

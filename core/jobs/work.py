@@ -30,8 +30,6 @@ from core.ports.blobs import BlobStores
 from core.ports.jobs import JobRun, PlannedChunks
 from core.types import JsonObject
 
-__all__ = ["JobWork", "PlannedChunks"]
-
 _log = logging.getLogger("trawl.jobs")
 
 
@@ -173,9 +171,9 @@ class JobWork:
         )
 
     def _nothing(self, run: JobRun) -> PlannedChunks:
-        """Return an empty list: finish will find the run over."""
+        """Return no chunks: finish will find the run over. No list is written, for the namespace
+        may be gone, and with it who would ever delete it."""
         key = f"{run.namespace_id}/jobs/{run.job_id}/nothing.json"
-        self.store.results.put(key, b"[]", content_type="application/json")
         return PlannedChunks(self.store.results.bucket, key, 0)
 
     def _update(self, run: JobRun, change: Callable[[Job], Job | None]) -> Job | None:

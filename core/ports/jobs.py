@@ -26,7 +26,7 @@ class JobRun:
 @dataclass(frozen=True, slots=True)
 class PlannedChunks:
     """Where the list of chunks lies: one JSON array of `count` small objects, each
-    `{"number", "start", "length", "first_line", "lines"}`. None of them may be to do."""
+    `{"number", "start", "length", "first_line", "lines"}`. Of no chunks there may be no list."""
 
     bucket: str
     key: str

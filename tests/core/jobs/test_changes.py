@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from dataclasses import replace
+from typing import Any
 
 import orjson
 import pytest
@@ -11,6 +12,7 @@ from core.app import App
 from core.deadline import NEVER
 from core.errors import (
     InvalidRequestError,
+    TrawlError,
 )
 from core.jobs.catalog import JobCatalog
 from core.models.base import parse_model
@@ -127,3 +129,30 @@ def test_two_posts_at_once_make_one_job(app: App, jobs: JobCatalog, shop: Namesp
         thread.join()
     assert len(made) == 4
     assert len(set(made)) == 1
+
+
+def test_a_bucket_that_the_deployment_may_not_read_is_named(
+    jobs: JobCatalog, shop: Namespace
+) -> None:
+    class Refusing:
+        def bucket(self, _name: str) -> Any:
+            return self
+
+        def head(self, _key: str) -> Any:
+            raise TrawlError("S3 refused the request: 403")
+
+    buckets: Any = Refusing()
+    lent = replace(shop, registered_buckets=("lent",))
+    request = parse_model(JobCreate, {"retrievers": ["nearest"], "manifest": "s3://lent/m.jsonl"})
+    with pytest.raises(InvalidRequestError, match="read_buckets"):
+        replace(jobs, buckets=buckets).create(lent, request)
+
+
+def test_a_plan_for_a_namespace_that_is_gone_leaves_nothing(
+    app: App, jobs: JobCatalog, shop: Namespace
+) -> None:
+    run = JobRun("ns_gone", "job_" + "0" * 24, 1)
+    planned = jobs.work.plan(run)
+    assert planned.count == 0
+    assert list(app.buckets.bucket("results").list("ns_gone/")) == []
+    jobs.work.finish(run)
