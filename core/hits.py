@@ -1,6 +1,7 @@
 """What a stage asks of a search, and what it is told: hits, and the evidence behind them."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from core.arrays import Float32, UInt8
 from core.filtering.conditions import Filter
@@ -49,6 +50,30 @@ class Hit:
 
 
 @dataclass(frozen=True, slots=True)
+class FeatureEvidence:
+    """The same of one feature alone: scores of several cannot be told apart in one number.
+
+    `whole` is false if only rows that earlier stages had found were compared.
+    """
+
+    compared: int
+    best_score: float | None
+    whole: bool
+
+    def merged(self, other: "FeatureEvidence") -> "FeatureEvidence":
+        """Combine the evidence of two searches of the same feature."""
+        return FeatureEvidence(
+            self.compared + other.compared,
+            _greatest(self.best_score, other.best_score),
+            self.whole or other.whole,
+        )
+
+
+def _greatest(*scores: float | None) -> float | None:
+    return max((score for score in scores if score is not None), default=None)
+
+
+@dataclass(frozen=True, slots=True)
 class Evidence:
     """What a search's answer rests on.
 
@@ -56,19 +81,28 @@ class Evidence:
     best of all of them, before any cut; `exact` says the answer is proven complete. Where vectors
     lie in an index outside, `compared` counts the candidates that it gave a score for, `best_score`
     is of those that count, and `exact` is false.
+
+    `unsearchable` counts the documents that pass the filter and have no vector at all: nothing
+    can find them. `features` has the same by what was searched, once a stage says what that was.
     """
 
     compared: int = 0
     best_score: float | None = None
     exact: bool = True
+    unsearchable: int = 0
+    features: Mapping[str, FeatureEvidence] = field(default_factory=dict)
 
     def merged(self, other: "Evidence") -> "Evidence":
         """Combine the evidence of two searches of one query."""
-        scores = [s for s in (self.best_score, other.best_score) if s is not None]
+        features = dict(self.features)
+        for name, found in other.features.items():
+            features[name] = features[name].merged(found) if name in features else found
         return Evidence(
             self.compared + other.compared,
-            max(scores, default=None),
+            _greatest(self.best_score, other.best_score),
             self.exact and other.exact,
+            max(self.unsearchable, other.unsearchable),
+            features,
         )
 
 

@@ -32,12 +32,24 @@ class QueryError(Answer):
     retry_after_seconds: float | None = None
 
 
+class FeatureEvidence(Answer):
+    """What was compared in one feature."""
+
+    compared: int = Field(ge=0)
+    best_score: float | None
+    whole: bool = Field(description="False if only rows of earlier stages were compared.")
+
+
 class Evidence(Answer):
     """What a "no match" rests on."""
 
     compared: int = Field(ge=0, description="Vectors compared with the query's.")
     best_score: float | None = Field(description="The best of all of them, before any cut.")
     exact: bool = Field(description="True only if the answer is proven complete.")
+    unsearchable: int = Field(
+        ge=0, description="Documents that pass the filter and have no vector: nothing finds them."
+    )
+    features: dict[str, FeatureEvidence] = Field(description="The same by searched feature.")
     snapshots: dict[str, int]
 
 

@@ -1,6 +1,7 @@
 """One query's result as the answer shows it: documents, evidence, and what is missing and why."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 
 from core.errors import DeadlineError, describe_error
 from core.ids import new_id
@@ -33,6 +34,8 @@ def completed_result(
             "compared": evidence.compared,
             "best_score": evidence.best_score,
             "exact": evidence.exact,
+            "unsearchable": evidence.unsearchable,
+            "features": {name: asdict(one) for name, one in evidence.features.items()},
             "snapshots": dict(snapshots),
         },
         stage_statistics=_statistics(result),
@@ -57,6 +60,8 @@ def failed_result(error: Exception, *, snapshots: Mapping[str, int]) -> JsonObje
             "compared": 0,
             "best_score": None,
             "exact": False,
+            "unsearchable": 0,
+            "features": {},
             "snapshots": dict(snapshots),
         },
     )

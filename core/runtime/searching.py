@@ -157,6 +157,35 @@ def has_vectors(snapshot: Snapshot, index: str) -> bool:
     return any(stored is not None and len(stored.rows) for stored in vectors)
 
 
+def vectorless_rows(snapshot: Snapshot) -> list[tuple[Part, Mask]]:
+    """Return, of each part that has such, which rows are live documents without any vector."""
+    found = []
+    for part in snapshot.parts if snapshot.specs else ():
+        every = part.segment.vectors.values()
+        if any(len(stored.rows) == part.segment.count for stored in every):
+            continue
+        rows = np.ones(part.segment.count, np.bool_) if part.live is None else part.live.copy()
+        for stored in every:
+            rows[stored.rows] = False
+        if rows.any():
+            found.append((part, rows))
+    return found
+
+
+def count_vectorless(
+    places: Sequence[tuple[Snapshot, Sequence[tuple[Part, Mask]]]],
+    filter_: Filter | None,
+    stop: Callable[[], bool],
+) -> int:
+    """Count the rows of `vectorless_rows` that pass a filter."""
+    total = 0
+    for snapshot, parts in places:
+        for part, rows in parts:
+            passing = snapshot.passing(part, filter_, stop)
+            total += int(np.count_nonzero(rows if passing is None else rows & passing))
+    return total
+
+
 @dataclass(frozen=True, slots=True)
 class _PartHits:
     snapshot: Snapshot

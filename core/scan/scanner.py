@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from core.deadline import Deadline
 from core.errors import DeadlineError, NotFoundError, TrawlError, UnavailableError
 from core.models.execution import Settings
+from core.models.features import index_name
 from core.models.namespaces import Namespace
 from core.models.scans import ScanRequest
 from core.plan.cache import Level
@@ -26,7 +27,9 @@ from core.scan.answers import copied_cell, judged_cell, rated_scan, skipped_cell
 from core.scan.files import Item, find_document, make_item
 from core.scan.run import CellKey, ScanRun
 from core.scan.targets import Target, find_targets
-from core.types import JsonObject
+from core.scan.thresholds import with_metrics
+from core.storage.snapshot import Snapshot
+from core.types import JsonObject, Metric
 
 _log = logging.getLogger("trawl")
 
@@ -164,7 +167,8 @@ class Scanner:
             stored = find_document(snapshots, target.thresholds.canary)
             canary = None if stored is None else environment.media.add_document(stored)
         call = _call(environment, loaded, settings, stop, started)
-        return replace(target, call=call, canary=canary)
+        thresholds = with_metrics(target.thresholds, _metrics(target, snapshots))
+        return replace(target, thresholds=thresholds, call=call, canary=canary)
 
     async def _items(
         self,
@@ -186,6 +190,16 @@ class Scanner:
                 return Item("", file.inputs, late)
 
         return list(await asyncio.gather(*map(make, range(len(request.files)))))
+
+
+def _metrics(target: Target, snapshots: Sequence[Snapshot]) -> dict[str, Metric]:
+    names = {uri: index_name(uri) for uri in target.thresholds.scales}
+    return {
+        uri: snapshot.specs[name].metric
+        for snapshot in snapshots
+        for uri, name in names.items()
+        if name in snapshot.specs
+    }
 
 
 def _call(

@@ -33,7 +33,6 @@ class Target:
     call: Call | None = None
     error: Exception | None = None
     canary: str | None = None  # the reference that stands for it in this call
-    canary_missing: bool = False
 
     @property
     def name(self) -> str:

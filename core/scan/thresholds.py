@@ -2,12 +2,18 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
+from core.errors import TrawlError
 from core.models.features import index_name
-from core.types import JsonObject
+from core.models.media_inputs import only_media_input
+from core.templates import compile_tree
+from core.types import JsonObject, Metric
 
 Level = Literal["block", "review"]
+
+# The score of a vector with itself (`core/search/scores.py`); a product has no highest one.
+_MOST: Final[Mapping[Metric, float]] = {"cosine": 1.0, "euclidean": 1.0, "hamming": 1.0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,21 +46,27 @@ class Scale:
     block_at: float
     review_at: float
     measure: Measure | None = None
-    slack: float = 0.0  # what rounding may take from a score without changing its distance
+    most: float | None = None  # the highest score that there can be, None if that is not known
 
     def level(self, score: float) -> Level | None:
         """Return what a score means, None if nothing."""
-        if score + self.slack >= self.block_at:
+        if score >= self.block_at:
             return "block"
-        return "review" if score + self.slack >= self.review_at else None
+        return "review" if score >= self.review_at else None
+
+    @property
+    def reachable(self) -> bool:
+        """Say whether anything can ever be found; else thresholds are of something else."""
+        return self.most is None or self.review_at <= self.most
 
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
     """What the scores of one retriever's documents mean.
 
-    `scales` has the features whose scores mean something, `strange` the searched ones of which
-    that is not known. With `score_field` its `own` scale takes the place of both.
+    `features` are those searched for the file. `scales` has the features whose scores mean
+    something, `strange` the searched ones of which that is not known. With `score_field` its
+    `own` scale takes the place of both.
     """
 
     features: tuple[str, ...]
@@ -65,6 +77,7 @@ class Thresholds:
     allow_approximate: bool = False
     canary: str | None = None
     limits: frozenset[str] = field(default_factory=frozenset)  # stages that only cut the list
+    min_score: float | None = None  # below which a search leaves out what it finds
 
     def to_json(self) -> JsonObject:
         """Return the thresholds as answers show them, by feature or by the score's field."""
@@ -104,30 +117,54 @@ def own_measures() -> dict[str, Measure]:
 
 def searched_features(retriever: Mapping[str, Any]) -> list[str]:
     """Return the feature addresses that a retriever's searches name, each once."""
+    return _features(_searches(retriever))
+
+
+def _searches(retriever: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     configs = [stage["config"] for stage in retriever["stages"]]
-    searches = [
+    return [
         search
         for config in configs
         if config["stage_id"] == "feature_search"
         for search in config["parameters"].get("searches") or ()
     ]
-    names = (search.get("feature_uri") or search.get("vector_name") for search in searches)
+
+
+def _features(searches: Iterable[Mapping[str, Any]]) -> list[str]:
+    names = (search.get("feature_uri") for search in searches if not search.get("lexical"))
     return list(dict.fromkeys(name for name in names if isinstance(name, str)))
+
+
+def _reads_file(search: Mapping[str, Any], retriever: Mapping[str, Any]) -> bool:
+    """Say whether a search looks for the file: one for anything else says nothing of it."""
+    schema: Mapping[str, Any] = retriever.get("input_schema") or {}
+    name = only_media_input({name: declared["type"] for name, declared in schema.items()})
+    if name is None:
+        return True  # its caller says what takes the file
+    try:
+        read = compile_tree(search.get("query")).names
+    except TrawlError:
+        return False
+    return not read.isdisjoint({"INPUT", f"INPUT.{name}"})
 
 
 def thresholds_of(retriever: Mapping[str, Any], measures: Mapping[str, Measure]) -> Thresholds:
     """Return the thresholds of a retriever as reads show it: `verdict`, else the extractors'."""
-    features = searched_features(retriever)
+    searches = _searches(retriever)
+    features = _features(searches)
     rule = retriever.get("verdict") or {}
     known = {uri: measures.get(uri) or measures.get(index_name(uri)) for uri in features}
     own = _rule_scale(rule)
     if own is None:
         scales = {uri: _scale(found) for uri, found in known.items() if found is not None}
     else:
-        scales = {uri: replace(own, measure=found) for uri, found in known.items()}
+        scales = {
+            uri: replace(own, measure=found, most=None if found is None else 1.0)
+            for uri, found in known.items()
+        }
     score_field = rule.get("score_field")
     return Thresholds(
-        features=tuple(features),
+        features=tuple(_features(one for one in searches if _reads_file(one, retriever))),
         scales=scales,
         strange=tuple(uri for uri in features if uri not in scales),
         score_field=score_field,
@@ -139,7 +176,17 @@ def thresholds_of(retriever: Mapping[str, Any], measures: Mapping[str, Measure])
             for stage in retriever["stages"]
             if stage["config"]["stage_id"] == "limit"
         ),
+        min_score=max((one["min_score"] for one in searches if one.get("min_score")), default=None),
     )
+
+
+def with_metrics(thresholds: Thresholds, metrics: Mapping[str, Metric]) -> Thresholds:
+    """Return the thresholds, with the highest scores that features of known metrics can have."""
+    scales = {
+        uri: replace(scale, most=scale.most or _MOST.get(metrics[uri])) if uri in metrics else scale
+        for uri, scale in thresholds.scales.items()
+    }
+    return replace(thresholds, scales=scales)
 
 
 def _rule_scale(rule: Mapping[str, Any]) -> Scale | None:
@@ -150,10 +197,5 @@ def _rule_scale(rule: Mapping[str, Any]) -> Scale | None:
 
 
 def _scale(measure: Measure) -> Scale:
-    # Scores that stand for whole bits: half a bit more never reaches the next distance.
-    return Scale(
-        measure.score(measure.match),
-        measure.score(measure.review),
-        measure,
-        slack=0.5 / measure.dimension,
-    )
+    match, review = measure.score(measure.match), measure.score(measure.review)
+    return Scale(match, review, measure, most=1.0)

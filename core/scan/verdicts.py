@@ -85,7 +85,7 @@ def judge(
     level = None if nearest is None else nearest.scale.level(nearest.score)
     if level is not None:
         return Judgement(level, _incomplete(result, thresholds), nearest)
-    doubts = _doubts(result, thresholds, nearest)
+    doubts = _doubts(result, thresholds)
     if canary is not None:
         doubts = (*doubts, canary)
     return Judgement("unknown" if doubts else "clear", doubts, nearest)
@@ -134,9 +134,9 @@ def _nears(documents: Iterable[JsonObject], thresholds: Thresholds) -> list[Near
                 found.append(Near(document, float(value), thresholds.score_field, thresholds.own))
             continue
         features = document.get("features")
-        # Of a recording too few of whose chunks agree, the score is their share: no similarity.
-        accidental = document.get("aligned") is False
         for uri, hit in (features if isinstance(features, dict) else {}).items():
+            # Of a recording too few of whose chunks agree, the score is their share.
+            accidental = hit.get("aligned") is False
             if uri in thresholds.scales and ("similarity" in hit or not accidental):
                 score = float(hit.get("similarity", hit["score"]))
                 found.append(Near(document, score, uri, thresholds.scales[uri]))
@@ -154,29 +154,26 @@ def _weight(near: Near) -> tuple[int, float]:
     return {"block": 2, "review": 1, None: 0}[level], near.score - near.scale.review_at
 
 
-def _doubts(
-    result: Mapping[str, Any], thresholds: Thresholds, nearest: Near | None
-) -> tuple[Reason, ...]:
+def _doubts(result: Mapping[str, Any], thresholds: Thresholds) -> tuple[Reason, ...]:
     """Return why nothing near may not be taken for a no-match, nothing if it may."""
     incomplete = _incomplete(result, thresholds)
     if incomplete:
         return incomplete
-    evidence = result.get("evidence") or {}
     allowed = thresholds.allow_approximate and bool(result["incomplete"])
     strange = ", ".join(thresholds.strange)
+    unreachable = ", ".join(uri for uri, one in thresholds.scales.items() if not one.reachable)
     checks = (
         ("incomplete", "the answer is incomplete", not (result["complete"] or allowed)),
-        ("no_search", "the retriever searches for nothing", not thresholds.features),
+        ("no_search", "no search of the retriever looks for the file", not thresholds.features),
         (
             "no_thresholds",
             f"no distances are known to mean anything for {strange}",
             bool(strange) and thresholds.own is None,
         ),
-        ("nothing_compared", NOT_COMPARED, not evidence.get("compared")),
         (
-            "not_exact",
-            "the search was not proven exact",
-            not (evidence.get("exact") or thresholds.allow_approximate),
+            "unreachable",
+            f"no score of {unreachable} can be as high as the retriever's thresholds",
+            bool(unreachable) and thresholds.own is None,
         ),
         (
             "documents_elsewhere",
@@ -187,23 +184,44 @@ def _doubts(
     for code, message, holds in checks:
         if holds:
             return (Reason(code, message),)
-    if thresholds.own is not None:
+    evidence = result.get("evidence") or {}
+    unseen = _unproven(evidence, thresholds)
+    if unseen is None and thresholds.own is not None:
         unseen = _unjudged(result, thresholds)
-    else:
-        unseen = _left_out(evidence, thresholds, nearest)
+    elif unseen is None:
+        unseen = _left_out(evidence, thresholds)
     return () if unseen is None else (unseen,)
 
 
-def _left_out(
-    evidence: Mapping[str, Any], thresholds: Thresholds, nearest: Near | None
-) -> Reason | None:
-    """Say if the search came nearer than any document of the answer: a later stage, or a floor
-    under the score, left out what may be a match."""
-    score = evidence.get("best_score")
-    if score is None:
-        return Reason("no_best_score", "the answer does not say how near the nearest was")
-    for scale in thresholds.scales.values():
-        if scale.level(score) is None or (nearest is not None and score <= nearest.score):
+def _unproven(evidence: Mapping[str, Any], thresholds: Thresholds) -> Reason | None:
+    """Say why the searches prove nothing of what they did not find."""
+    compared: Mapping[str, Any] = evidence.get("features") or {}
+    for uri in thresholds.features:
+        found = compared.get(uri)
+        if not found or not found["compared"]:
+            several = f", by {uri}" if len(thresholds.features) > 1 else ""
+            return Reason("nothing_compared", NOT_COMPARED + several)
+        if not found["whole"]:
+            message = f"{uri} was compared only with what earlier stages had found"
+            return Reason("not_all_compared", message)
+    if not (evidence.get("exact") or thresholds.allow_approximate):
+        return Reason("not_exact", "the search was not proven exact")
+    blind = evidence.get("unsearchable") or 0
+    if blind:
+        message = f"{blind} of the documents to compare with have no vector, so nothing finds them"
+        return Reason("unsearchable_documents", message)
+    return None
+
+
+def _left_out(evidence: Mapping[str, Any], thresholds: Thresholds) -> Reason | None:
+    """Say if the search came near something, and no document of the answer is: a later stage, or
+    a floor under the score, left out what may be a match."""
+    compared: Mapping[str, Any] = evidence.get("features") or {}
+    for uri, scale in thresholds.scales.items():
+        score = (compared.get(uri) or {}).get("best_score")
+        if score is None and uri in thresholds.features:
+            return Reason("no_best_score", "the answer does not say how near the nearest was")
+        if score is None or scale.level(score) is None:
             continue
         if scale.measure is None:
             found = f"something with the score {score:.4g} was found"
@@ -222,6 +240,10 @@ def _unjudged(result: Mapping[str, Any], thresholds: Thresholds) -> Reason | Non
     numbers = [value for value in values if value is not None]
     if len(numbers) < len(values):
         return Reason("no_score", f"a document has no number in {name!r}")
+    least, own = thresholds.min_score, thresholds.own
+    harmless = name == "score" and own is not None and (least or 0.0) <= own.review_at
+    if least is not None and not harmless:
+        return Reason("left_out", f"min_score left out what may have a high {name!r}")
     # A list in descending order may be cut anywhere: what follows is no nearer.
     ordered = bool(numbers) and numbers == sorted(numbers, reverse=True)
     if result.get("total", 0) > len(numbers) and not ordered:

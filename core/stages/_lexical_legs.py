@@ -5,7 +5,7 @@ from core.models.queries import SearchEntry
 from core.rows.row import Source
 from core.stage import StageContext
 from core.stages._query_vectors import invalid, is_empty, text_of
-from core.stages._search_legs import Leg, add_evidence, hits_needed, leg_of, scope_of
+from core.stages._search_legs import Leg, add_evidence, hits_needed, leg_of, name_of, scope_of
 from core.stages._search_params import FeatureSearchParams
 
 
@@ -28,7 +28,7 @@ async def lexical_leg(
     collection_ids, filter_ = scope_of(params, n, ctx)
     k = hits_needed(params, entry, (), ctx)
     answer = await ctx.text_search(TextRequest(collection_ids, text, k, filter_, within))
-    add_evidence(ctx, answer.evidence)
+    add_evidence(ctx, name_of(entry), answer.evidence)
     return leg_of(params, entry, (), answer.hits)
 
 

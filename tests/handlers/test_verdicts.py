@@ -42,13 +42,16 @@ def result(*bits: int, **changes: Any) -> JsonObject:
         "incomplete": [],
         "documents": [document(n, f"d{n}") for n in bits],
         "error": None,
-        "evidence": {"compared": 100, "exact": True, "best_score": best},
+        **evidence(best_score=best),
     }
     return {**whole, **changes}
 
 
 def evidence(**changes: Any) -> JsonObject:
-    return {"evidence": {"compared": 100, "exact": True, "best_score": 0.5, **changes}}
+    own = {"compared": 100, "best_score": 0.5, "whole": True, **changes}
+    return {
+        "evidence": {"exact": True, "unsearchable": 0, "features": {URI: own}, **own, **changes}
+    }
 
 
 def word(answer: JsonObject) -> str:

@@ -31,6 +31,12 @@ def thresholds(rule: JsonObject | None = None, feature: str = "own") -> Threshol
     return thresholds_of({"stages": [near, cut], "verdict": rule}, own_measures())
 
 
+def evidence(best: float | None, *, exact: bool = True, **more: Any) -> JsonObject:
+    own = {"compared": 9, "best_score": best, "whole": True, **more}
+    about = {"compared": 9, "best_score": best, "exact": exact, "unsearchable": 0}
+    return {**about, "features": {"own": own}}
+
+
 def result(*scores: float, best: float | None = None, **changes: Any) -> JsonObject:
     documents = [
         {"document_id": f"d{n}", "features": {"own": {"score": s}}, "likeness": s}
@@ -44,7 +50,7 @@ def result(*scores: float, best: float | None = None, **changes: Any) -> JsonObj
         "documents": documents,
         "total": len(documents),
         "error": None,
-        "evidence": {"compared": 9, "exact": True, "best_score": found},
+        "evidence": evidence(found),
         "stage_statistics": {"stages": {}},
         **changes,
     }
@@ -62,10 +68,10 @@ def test_a_rule_is_of_similarities(score: float, word: str) -> None:
 
 def test_a_share_of_votes_is_no_similarity() -> None:
     """Chunks of a recording that agree by accident are near, and prove nothing."""
-    accident = {"document_id": "d", "aligned": False, "features": {"own": {"score": 0.95}}}
+    accident = {"document_id": "d", "features": {"own": {"score": 0.95, "aligned": False}}}
     assert judge(result(documents=[accident], best=0.6), thresholds(RULE)).word == "clear"
-    aligned = {"score": 0.2, "similarity": 0.95}
-    found = {**accident, "aligned": True, "features": {"own": aligned}}
+    aligned = {"score": 0.2, "similarity": 0.95, "aligned": True}
+    found = {**accident, "features": {"own": aligned}}
     assert judge(result(documents=[found], best=0.95), thresholds(RULE)).word == "block"
 
 
@@ -90,7 +96,7 @@ def test_the_worst_verdict_is_a_files() -> None:
 APPROXIMATE: JsonObject = {
     "complete": False,
     "incomplete": [{"code": "approximate", "message": "not proven"}],
-    "evidence": {"compared": 9, "exact": False, "best_score": 0.1},
+    "evidence": evidence(0.1, exact=False),
 }
 
 
