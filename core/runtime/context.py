@@ -513,6 +513,13 @@ def hydrate_row(environment: Environment, row: Row) -> Row:
     return Row(row.document_id, {**segment.payload(row.source.row), **row.fields}, row.source)
 
 
+def _takes_text(feature_uri: str) -> bool:
+    try:
+        return "text" in find_extractor(feature_uri).modalities
+    except InvalidRequestError:
+        return False  # vectors that documents bring have no extractor
+
+
 def _same_search(left: SearchRequest, right: SearchRequest) -> bool:
     return (
         left.feature_uri == right.feature_uri
@@ -528,13 +535,6 @@ def _find_ids(
     collection_id: str, find: "Callable[[str], Ref | None]", values: Iterable[JsonValue]
 ) -> dict[int, tuple[str, Source]]:
     found: dict[int, tuple[str, Source]] = {}
-def _takes_text(feature_uri: str) -> bool:
-    try:
-        return "text" in find_extractor(feature_uri).modalities
-    except InvalidRequestError:
-        return False  # vectors that documents bring have no extractor
-
-
     for position, value in enumerate(values):
         ref = find(value) if isinstance(value, str) else None
         if ref is not None and isinstance(value, str):

@@ -162,20 +162,6 @@ class Environment:
             raise _not_comparable(index_name(feature_uri), found)
         return next(iter(found), None)
 
-    def _specs(self, collection_ids: Sequence[str], feature_uri: str) -> dict[VectorSpec, str]:
-        """Return the kinds of vectors that a feature has, each with the first collection of it."""
-        name = index_name(feature_uri)
-        known: set[str] = set()
-        found: dict[VectorSpec, str] = {}
-        for collection_id in collection_ids:
-            specs = self.pinned(collection_id).specs
-            known.update(specs)
-            if name in specs:
-                found.setdefault(specs[name], collection_id)
-        if known and not found:
-            names = ", ".join(sorted(known))
-            message = f"no vector {name!r} in these collections; they have {names}"
-            problem = Problem("feature_uri", message, "unknown_vector", sorted(known))
     def extractor_parameters(
         self, collection_ids: Sequence[str], info: ExtractorInfo
     ) -> JsonObject:
@@ -198,6 +184,20 @@ class Environment:
             raise InvalidRequestError(message, [Problem("feature_uri", message, "not_comparable")])
         return dict(said[0]) if said else {}
 
+    def _specs(self, collection_ids: Sequence[str], feature_uri: str) -> dict[VectorSpec, str]:
+        """Return the kinds of vectors that a feature has, each with the first collection of it."""
+        name = index_name(feature_uri)
+        known: set[str] = set()
+        found: dict[VectorSpec, str] = {}
+        for collection_id in collection_ids:
+            specs = self.pinned(collection_id).specs
+            known.update(specs)
+            if name in specs:
+                found.setdefault(specs[name], collection_id)
+        if known and not found:
+            names = ", ".join(sorted(known))
+            message = f"no vector {name!r} in these collections; they have {names}"
+            problem = Problem("feature_uri", message, "unknown_vector", sorted(known))
             raise InvalidRequestError(message, [problem])
         return found
 
@@ -211,6 +211,8 @@ class Environment:
             if reference not in self._ids:
                 found = self.services.collections.find(self.namespace.namespace_id, reference)
                 identifier = found.collection_id
+                if found.feature_extractor is not None:
+                    self._extractors[identifier] = found.feature_extractor
                 if identifier not in self._snapshots:
                     snapshot = self.services.store.snapshot(self.namespace.namespace_id, identifier)
                     self._snapshots[identifier] = snapshot
@@ -225,8 +227,6 @@ def _not_comparable(name: str, found: Mapping[VectorSpec, str]) -> InvalidReques
         f"the vectors {name!r} of these collections cannot be compared ({'; '.join(kinds)}): "
         "search them one by one, with collection_identifiers"
     )
-                if found.feature_extractor is not None:
-                    self._extractors[identifier] = found.feature_extractor
     return InvalidRequestError(message, [Problem("feature_uri", message, "not_comparable")])
 
 

@@ -128,13 +128,13 @@ def _preparation(params: FeatureSearchParams, entry: SearchEntry, ctx: StageCont
     feature_uri = own.feature_uri if own and own.feature_uri else entry.feature_uri
     rule = ctx.vote_rule(feature_uri)
     usual = DEFAULT_CHUNKS if rule is None else rule.chunks
+    asked = (own.params if own else None) or {}
+    params_of = ctx.extractor_params(feature_uri, _collections(params, entry, ctx), asked)
     if own is None:
         chunks = (ctx.max_chunks or usual) if params.auto_preprocess else 1
         return Preparation(entry.feature_uri, min(chunks, MAX_CHUNKS), params_of)
     chunks = min(ctx.max_chunks or own.max_chunks or usual, MAX_CHUNKS)
     return Preparation(feature_uri, chunks, params_of)
-    asked = (own.params if own else None) or {}
-    params_of = ctx.extractor_params(feature_uri, _collections(params, entry, ctx), asked)
 
 
 def _vote_rule(
