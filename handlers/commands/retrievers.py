@@ -74,11 +74,7 @@ def create_search(
     client: Client, name: str, collections: tuple[str, ...], extractor: str
 ) -> JsonObject:
     """Make the retriever of one search over one media input; return it as stored."""
-    known = client.call("GET", api_path("discovery", "extractors"))
-    info = next((one for one in known if one["feature_extractor_name"] == extractor), None)
-    if info is None:
-        names = ", ".join(one["feature_extractor_name"] for one in known)
-        raise ClientError(f"there is no extractor {extractor!r}; known: {names}")
+    info = _find_extractor(client, extractor, collections[0])
     kind = info["modalities"][0]
     query = {"input_mode": "content", "value": f"{{{{INPUT.{kind}}}}}"}
     search = {"feature_uri": info["feature_uri"], "query": query}
@@ -97,3 +93,20 @@ def create_search(
     answer = client.call("POST", api_path("retrievers"), body)
     made: JsonObject = answer.get("retriever", answer)
     return made
+
+
+def _find_extractor(client: Client, extractor: str, collection: str) -> JsonObject:
+    """Return the extractor `name@version`; of a name alone the collection's version, which stays
+    the one that it was made with, else the newest."""
+    known = client.call("GET", api_path("discovery", "extractors"))
+    name, _, version = extractor.partition("@")
+    if not version:
+        found = client.find(api_path("collections", collection)) or {}
+        own = found.get("feature_extractor") or {}
+        version = own["version"] if own.get("feature_extractor_name") == name else ""
+    for one in known:
+        if one["feature_extractor_name"] == name and version in ("", one["version"]):
+            info: JsonObject = one
+            return info
+    names = ", ".join(f"{one['feature_extractor_name']}@{one['version']}" for one in known)
+    raise ClientError(f"there is no extractor {extractor!r}; known: {names}")

@@ -1,10 +1,14 @@
 """Retrievers made, listed and explained from the command line."""
 
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
+from handlers.client import Client
+from handlers.client_errors import ClientError
 from handlers.commands.explain import describe_plan
+from handlers.commands.retrievers import create_search
 from tests.handlers.commands.command_line import INTO_PHOTOS, Trawl, load_folder, make_retriever
 
 
@@ -56,3 +60,44 @@ def test_retrievers_are_listed(trawl: Trawl, folder: Path) -> None:
 def test_what_is_not_there_is_named(trawl: Trawl, folder: Path, words: list[str]) -> None:
     load_folder(trawl, folder)
     assert "retriever not found: nope" in trawl.run(*words, status=1).stderr
+
+
+class Service:
+    """Knows two versions of an extractor, and one collection that has the older."""
+
+    def call(self, method: str, path: str, body: Any = None) -> Any:
+        """Answer with the extractors, or with the retriever as it was asked for."""
+        if method == "POST":
+            return body
+        known = {"feature_extractor_name": "image.pdq", "modalities": ["image"]}
+        return [
+            {**known, "version": version, "feature_uri": f"mixpeek://image.pdq@{version}/hash"}
+            for version in ("v2", "v1")
+        ]
+
+    def find(self, path: str) -> Any:
+        """Return the collection; None for any other."""
+        own = {"feature_extractor_name": "image.pdq", "version": "v1"}
+        return {"feature_extractor": own} if path.endswith("/old") else None
+
+
+@pytest.mark.parametrize(
+    ("extractor", "collection", "version"),
+    [
+        ("image.pdq", "old", "v1"),
+        ("image.pdq", "new", "v2"),
+        ("image.pdq@v1", "new", "v1"),
+        ("image.pdq@v2", "old", "v2"),
+    ],
+)
+def test_a_name_alone_means_the_collections_version(
+    extractor: str, collection: str, version: str
+) -> None:
+    made = create_search(cast(Client, Service()), "r", (collection,), extractor)
+    [search] = made["stages"][0]["config"]["parameters"]["searches"]
+    assert search["feature_uri"] == f"mixpeek://image.pdq@{version}/hash"
+
+
+def test_a_version_that_is_not_there_is_refused() -> None:
+    with pytest.raises(ClientError, match="known: image.pdq@v2, image.pdq@v1"):
+        create_search(cast(Client, Service()), "r", ("old",), "image.pdq@v3")
