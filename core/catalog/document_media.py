@@ -1,9 +1,8 @@
 """Media of documents at indexing: fetched, extracted, and made into one document per chunk."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from itertools import count
 from typing import Any, Final
 
 from core.deadline import Deadline
@@ -13,15 +12,10 @@ from core.models.collections import Collection, FeatureExtractor
 from core.models.namespaces import Namespace
 from core.ports.media import Chunk, Extraction, MediaExtractor, MediaFetcher, ReadObject
 from core.storage.segments import StoredDocument
-from core.storage.snapshot import Snapshot
 from core.types import JsonObject
 
 # Fetching waits for the network; the extraction's own processes bound the work.
 _THREADS: Final = 4
-# Chunks in a row that may be missing, since somebody deleted them by their ids, with others behind
-# them: at the beginning, where most files simply have no chunks, and later.
-_MISSING_AT_FIRST: Final = 8
-_MISSING_LATER: Final = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,23 +136,6 @@ def _places(info: ExtractorInfo, chunks: Sequence[Chunk]) -> list[list[Chunk]]:
         else:
             places.append([chunk])
     return places
-
-
-def stale_chunks(snapshot: Snapshot, root_id: str, kept: frozenset[str]) -> Iterator[str]:
-    """Yield the ids that an earlier version of this file had and the new one has not."""
-    if root_id not in kept and snapshot.find(root_id) is not None:
-        yield root_id
-    missing, bound = 0, _MISSING_AT_FIRST
-    for n in count():
-        document_id = f"{root_id}#{n}"
-        if snapshot.find(document_id) is None:
-            missing += 1
-            if missing == bound:
-                return
-            continue
-        missing, bound = 0, _MISSING_LATER
-        if document_id not in kept:
-            yield document_id
 
 
 def _with_media(job: MediaJob, extraction: Extraction, fields: JsonObject) -> JsonObject:

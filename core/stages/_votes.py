@@ -95,7 +95,10 @@ class _Pair:
 def reference_of(key: DocumentKey, fields: ReadOnlyObject) -> Reference:
     """Return what a stored chunk is a part of, from its `_internal`; itself if of nothing."""
     internal = fields.get("_internal") or {}
-    root = (internal.get("lineage") or {}).get("root_object_id")
+    # What a user names the root object may have several files: their seconds have nothing to do
+    # with each other.
+    root = (internal.get("chunk") or {}).get("of")
+    root = root or (internal.get("lineage") or {}).get("root_object_id")
     place = internal.get("place") or {}
     return Reference(str(root or key[0]), place.get("start_ms"), place.get("end_ms"))
 
