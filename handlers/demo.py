@@ -16,7 +16,7 @@ from typing import Final
 import click
 
 from core.types import JsonObject
-from handlers.client import Client, HttpTransport
+from handlers.client import Client, HttpTransport, api_path
 from handlers.commands.output import Cell, print_table
 from handlers.commands.retrievers import create_search
 from handlers.commands.scan import STYLES, print_reasons
@@ -78,7 +78,15 @@ def _load(client: Client, kind: str, references: Sequence[Path], folder: Path) -
     click.echo(f"loaded {report.loaded} {kind} in {seconds:.1f} s")
     for problem in (*report.failed, *report.unsearchable):
         click.echo(f"  not searchable: {problem.name}: {problem.reason}")
-    create_search(client, kind, (kind,), EXTRACTORS[kind])
+    create_search(client, kind, (kind,), EXTRACTORS[kind], canary=_first_file(client, kind))
+
+
+def _first_file(client: Client, collection: str) -> str:
+    """Return the id of the file that a collection's first document was made from."""
+    path = api_path("collections", collection, "documents", "list")
+    first = client.call("POST", path, {"limit": 1})["results"][0]
+    root: str = first["_internal"]["lineage"]["root_object_id"]
+    return root
 
 
 def _write(exhibits: Sequence[Exhibit], folder: Path) -> list[Path]:

@@ -20,13 +20,18 @@ def retrievers() -> None:
 @click.argument("name")
 @click.option("--collection", "collections", required=True, multiple=True, metavar="NAME")
 @click.option("--extractor", required=True, metavar="NAME", help="For example image.pdq.")
+@click.option(
+    "--canary", metavar="ID", help="A reference that every scan must find, or nothing is clear."
+)
 @_json
 @connection_options()
 def create(
     connection: Connection,
+    *,
     name: str,
     collections: tuple[str, ...],
     extractor: str,
+    canary: str | None,
     as_json: bool,
 ) -> None:
     """Make a retriever that finds the nearest documents of a file.
@@ -34,7 +39,7 @@ def create(
     Other retrievers are made through the API: POST /v1/retrievers.
     """
     with connection.open() as client:
-        made = create_search(client, name, collections, extractor)
+        made = create_search(client, name, collections, extractor, canary=canary)
     if as_json:
         print_json(made)
         return
@@ -71,9 +76,17 @@ def list_retrievers(connection: Connection, as_json: bool) -> None:
 
 
 def create_search(
-    client: Client, name: str, collections: tuple[str, ...], extractor: str
+    client: Client,
+    name: str,
+    collections: tuple[str, ...],
+    extractor: str,
+    *,
+    canary: str | None = None,
 ) -> JsonObject:
-    """Make the retriever of one search over one media input; return it as stored."""
+    """Make the retriever of one search over one media input; return it as stored.
+
+    `canary` is the id of a reference that every scan looks for too.
+    """
     info = _find_extractor(client, extractor, collections[0])
     kind = info["modalities"][0]
     query = {"input_mode": "content", "value": f"{{{{INPUT.{kind}}}}}"}
@@ -90,6 +103,8 @@ def create_search(
             }
         ],
     }
+    if canary is not None:
+        body["verdict"] = {"canary": canary}
     answer = client.call("POST", api_path("retrievers"), body)
     made: JsonObject = answer.get("retriever", answer)
     return made

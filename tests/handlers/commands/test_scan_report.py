@@ -59,3 +59,15 @@ def test_a_report_that_is_there_stops_the_scan_before_it_begins(
 @pytest.mark.parametrize("option", [("--force",), ("--references", ".")])
 def test_options_of_a_report_need_one(trawl: Trawl, option: tuple[str, ...]) -> None:
     assert "--report" in trawl.run("scan", "x.png", *COPIES, *option, status=2).stderr
+
+
+def test_a_control_that_is_not_found_is_told_and_nothing_is_clear(
+    ready: Trawl, tmp_path: Path
+) -> None:
+    place = ("--collection", "photos", "--extractor", "image.pdq")
+    ready.run("retrievers", "create", "watched", *place, "--canary", "file_that_is_not_there")
+    stranger, page = tmp_path / "new.png", tmp_path / "report.html"
+    stranger.write_bytes(encode(landscape(99), "PNG"))
+    options = ("--retriever", "watched", "--report", str(page))
+    assert "1 unknown" in ready.run("scan", str(stranger), *options, status=1).stdout
+    assert "NOT PASSED" in page.read_text("utf-8")
