@@ -1,6 +1,9 @@
 """The cdk-nag rules that this stack does not follow, each with its reason."""
 
+from collections.abc import Sequence
+
 from aws_cdk import Acknowledgment, Stack, Validations
+from aws_cdk import aws_iam as iam
 from aws_cdk import aws_s3 as s3
 from constructs import Construct, IConstruct
 
@@ -9,8 +12,10 @@ from infra.data import Data
 from infra.ingest import IN_FLIGHT, REFERENCES, Ingest
 from infra.jobs import JOB_FILES, Jobs
 from infra.media import Media
+from infra.models import models_in_any_region
 from infra.operations import Operations
 from infra.rest_gateway import RestGateway
+from infra.settings import InfraSettings
 from infra.upkeep import Upkeep
 from infra.vectors import INDEXES, Vectors
 
@@ -183,6 +188,16 @@ def acknowledge_vector_exceptions(vectors: Vectors) -> None:
     reason = "The indexes of this one bucket that the app makes, whose names are made at run time."
     for role in vectors.roles:
         _acknowledge(role, {finding: reason})
+
+
+def acknowledge_model_exceptions(settings: InfraSettings, roles: Sequence[iam.Role]) -> None:
+    """Tell cdk-nag that models behind inference profiles may be in any region."""
+    reason = "An inference profile answers from regions that AWS chooses: this one model in any."
+    arn = "arn:<AWS::Partition>:bedrock:*::foundation-model"
+    for model in models_in_any_region(settings):
+        finding = f"AwsSolutions::AwsSolutions-IAM5[Resource::{arn}/{model}]"
+        for role in roles:
+            _acknowledge(role, {finding: reason})
 
 
 def _executions_of(jobs: Jobs, map_label: str) -> tuple[str, str]:

@@ -17,6 +17,7 @@ from infra.api import EXTRAS
 from infra.bundling import requirements
 from infra.data import Data
 from infra.functions import make_function, make_log_group, make_role, tracing_statement
+from infra.models import model_statements
 from infra.permissions import query_environment
 from infra.settings import InfraSettings
 
@@ -123,6 +124,7 @@ class Ingest(Construct):
             iam.PolicyStatement(
                 actions=["sqs:SendMessage"], resources=[self.dead_letters.queue_arn]
             ),
+            *model_statements(self, self._settings),
         ]
 
     def _make_function(self, media: lambda_.IFunction) -> lambda_.Function:

@@ -8,6 +8,7 @@ from constructs import Construct
 from core.settings import variables
 from infra.data import Data
 from infra.functions import ONE_THREAD, tracing_statement
+from infra.models import model_environment, model_statements
 from infra.settings import InfraSettings
 
 # The share of the function's memory for index images; the rest is for the interpreter, for the
@@ -54,6 +55,7 @@ def query_statements(
             actions=["s3:GetObject"],
             resources=[bucket.arn_for_objects("*") for bucket in (data.assets, *readable)],
         ),
+        *model_statements(scope, settings),
     ]
 
 
@@ -72,6 +74,7 @@ def query_environment(
             cache_mb=max(1, int(settings.memory_mb * CACHE_SHARE)),
             results_days=settings.results_days,
         ),
+        **model_environment(settings),
         **ONE_THREAD,
         "POWERTOOLS_SERVICE_NAME": f"{service}-{settings.stage}",
         "POWERTOOLS_METRICS_NAMESPACE": "Trawl",

@@ -9,6 +9,13 @@ _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _ORIGIN = re.compile(r"\*|https?://[a-z0-9.-]+(:\d{1,5})?")
 _DOMAIN = re.compile(r"([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,}")
 _CERTIFICATE = re.compile(r"arn:aws[a-z-]*:acm:[a-z0-9-]+:\d{12}:certificate/[A-Za-z0-9-]+")
+_MODEL = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)+(:[0-9]+)?")
+_ENDPOINT = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,62}")
+_HOST_KEY = re.compile(
+    r"[a-z0-9.-]+=arn:aws[a-z-]*:"
+    r"(secretsmanager:[a-z0-9-]+:\d{12}:secret:|ssm:[a-z0-9-]+:\d{12}:parameter/)"
+    r"[A-Za-z0-9/_+.@-]+"
+)
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 
 
@@ -72,6 +79,13 @@ class InfraSettings:
     waf_rate: int = 2000
     # A vector bucket, for collections with `"engine": "s3vectors"`: billed by what is in it.
     s3vectors: bool = False
+    # Embedding models that collections may use, comma-separated: their ids in Bedrock, and names of
+    # SageMaker endpoints. What is sent to them is billed, and leaves for them.
+    bedrock_models: str = ""
+    sagemaker_endpoints: str = ""
+    # Which key `https.embedder` may send where: `host=ARN`, comma-separated, of secrets in Secrets
+    # Manager or of SSM parameters.
+    embedder_secrets: str = ""
     # Who is told of alarms; AWS asks the address to confirm.
     alarm_email: str = ""
     # The Python whose wheels are bundled, if not the runtime's: an emulator runs its own.
@@ -102,6 +116,11 @@ class InfraSettings:
         """The origins in `cors_origins`."""
         return tuple(name.strip() for name in self.cors_origins.split(",") if name.strip())
 
+    def names_in(self, setting: str) -> tuple[str, ...]:
+        """Return the parts of a setting that is a list with commas."""
+        listed: str = getattr(self, setting)
+        return tuple(name.strip() for name in listed.split(",") if name.strip())
+
     def _check(self) -> None:
         """Refuse what CloudFormation would refuse half way through a deploy."""
         wanted = {
@@ -128,6 +147,7 @@ class InfraSettings:
             ),
             "log_days": (self.log_days in LOG_RETENTION, f"one of {list(LOG_RETENTION)}"),
             "results_days": (1 <= self.results_days <= 365, "1 to 365"),
+            **self._model_rules(),
             **self._gateway_rules(),
             "rate": (1 <= self.rate <= 10_000, "1 to 10000"),
             "burst": (1 <= self.burst <= 5_000, "1 to 5000"),
@@ -135,6 +155,20 @@ class InfraSettings:
         for name, (holds, want) in wanted.items():
             if not holds:
                 raise ContextError(f"context {name}={getattr(self, name)!r}: want {want}")
+
+    def _model_rules(self) -> dict[str, tuple[bool, str]]:
+        kinds = {
+            "bedrock_models": (_MODEL, "ids of models or inference profiles in Bedrock"),
+            "sagemaker_endpoints": (_ENDPOINT, "names of endpoints"),
+            "embedder_secrets": (_HOST_KEY, "host=ARN of Secrets Manager or SSM, no wildcards"),
+        }
+        return {
+            name: (
+                all(pattern.fullmatch(each) for each in self.names_in(name)),
+                f"{want}, with commas between them",
+            )
+            for name, (pattern, want) in kinds.items()
+        }
 
     def _gateway_rules(self) -> dict[str, tuple[bool, str]]:
         return {

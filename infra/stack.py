@@ -9,6 +9,7 @@ from infra.exceptions import (
     acknowledge_exceptions,
     acknowledge_ingest_exceptions,
     acknowledge_job_exceptions,
+    acknowledge_model_exceptions,
     acknowledge_operations_exceptions,
     acknowledge_vector_exceptions,
 )
@@ -48,6 +49,8 @@ class TrawlStack(Stack):
         acknowledge_job_exceptions(self.data, self.api, self.jobs)
         acknowledge_ingest_exceptions(self.data, self.ingest, self.upkeep)
         acknowledge_operations_exceptions(self.operations)
+        roles = (self.api.role, self.jobs.function_role, self.ingest.role)
+        acknowledge_model_exceptions(settings, roles)
         if self.vectors is not None:
             acknowledge_vector_exceptions(self.vectors)
 
