@@ -5,10 +5,14 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from core.scan.thresholds import Thresholds
-from core.scan.verdicts import judge
+from core.scan.verdicts import Reason, judge
 from core.types import JsonObject
 
 Word = Literal["match", "review", "clear", "unknown"]
+
+_UNWATCHED = Reason(
+    "canary_unchecked", "the retriever's canary is looked for by scans alone: use trawl scan"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +28,7 @@ class Verdict:
 
 def judge_result(result: Mapping[str, Any], thresholds: Thresholds) -> Verdict:
     """Return the verdict on one result: what a scan blocks is a match here."""
-    said = judge(result, thresholds)
+    said = judge(result, thresholds, _UNWATCHED if thresholds.canary else None)
     reason = "; ".join(reason.message for reason in said.reasons) or None
     word: Word = "match" if said.word == "block" else said.word
     if said.nearest is None:

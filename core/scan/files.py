@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Final
 
 from core.delivery import parse_s3_uri
 from core.errors import NotFoundError
@@ -12,6 +13,9 @@ from core.runtime.media import CallMedia, MediaFile, StoredDocument
 from core.storage.files import find_file
 from core.storage.snapshot import Snapshot
 from core.types import JsonObject
+
+# What answers say of a file, null where it is not known.
+FACTS: Final = ("sha256", "content_type", "size_bytes", "duration_ms", "width", "height")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +69,7 @@ def facts_of(
 ) -> JsonObject:
     """Return what is known of a file: its hash, size, type, duration and measures, null for what
     is not. `content_type` is what its first bytes show."""
-    facts: JsonObject = dict.fromkeys(
-        ("sha256", "content_type", "size_bytes", "duration_ms", "width", "height")
-    )
+    facts: JsonObject = dict.fromkeys(FACTS)
     if file is not None:
         facts |= {
             "sha256": file.sha256,

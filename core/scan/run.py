@@ -28,7 +28,8 @@ CellKey = tuple[int, str]  # a file's index, a retriever's name
 
 @dataclass(slots=True)
 class ScanRun:
-    """The cells of one scan. `wanted` are those to run.
+    """The cells of one scan. `wanted` are those to run: of a file whose SHA-256 is not the one in
+    `looked_at` any more, all of them.
 
     Files of the same content, whatever they are called, are searched once: `leaders` maps each
     file to the one whose cells are its own. `results` holds the leaders' cells, as a batch of the
@@ -42,6 +43,7 @@ class ScanRun:
     limit: int | None
     dedupe: bool
     deadline: Deadline
+    looked_at: Mapping[int, str] = field(default_factory=dict)  # by earlier calls
     results: dict[CellKey, JsonObject | None] = field(default_factory=dict)
     facts: dict[int, JsonObject] = field(default_factory=dict)
     leaders: dict[int, int] = field(default_factory=dict)
@@ -107,9 +109,8 @@ class ScanRun:
         first = group[0]
         self.leaders |= dict.fromkeys(group, first)
         item = self.items[first]
-        wanted = [t for t in self.targets if any((index, t.name) in self.wanted for index in group)]
         if item.error is not None:
-            for target in wanted:
+            for target in self._wanted_of(group):
                 failed = failed_result(item.error, snapshots=_snapshots(target))
                 self.results[first, target.name] = failed
             return
@@ -117,6 +118,9 @@ class ScanRun:
         sniffed = None if file is None else sniff_type(file.data)
         facts = facts_of(file, sniffed, self.media.infos(item.content))
         self.facts[first] = facts
+        changed = [n for n in group if file and self.looked_at.get(n, file.sha256) != file.sha256]
+        # What was said of other bytes must not stand beside these.
+        self.wanted |= {(index, target.name) for index in changed for target in self.targets}
         if file is not None and self.dedupe:
             # The declared type is part of it: a file that is not what it is declared as fails.
             equal = (file.sha256, file.declared_type or "", canonical(item.inputs))
@@ -124,7 +128,7 @@ class ScanRun:
         leader = self.leaders[first]
         kinds = kinds_of(facts["content_type"])
         cells = []
-        for target in wanted:
+        for target in self._wanted_of(group):
             key = (leader, target.name)
             if key not in self._begun:
                 self._begun[key] = asyncio.create_task(self._run_cell(key, item, target, kinds))
@@ -133,6 +137,9 @@ class ScanRun:
             await cell
         self.facts[first] = facts_of(file, sniffed, self.media.infos(item.content))
         self.media.release(item.content)
+
+    def _wanted_of(self, group: Sequence[int]) -> list[Target]:
+        return [t for t in self.targets if any((index, t.name) in self.wanted for index in group)]
 
     async def _file(self, item: Item) -> MediaFile | None:
         """Return the fetched file, None if there is none: then each cell says why."""

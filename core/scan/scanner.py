@@ -23,7 +23,8 @@ from core.runtime.blocking import run_blocking
 from core.runtime.environment import Environment, Services
 from core.runtime.media import CallMedia
 from core.runtime.query import Call
-from core.scan.answers import copied_cell, judged_cell, rated_scan, skipped_cell
+from core.scan.account import account_files, age_warnings, describe_target, looked_at
+from core.scan.answers import rated_scan
 from core.scan.files import Item, find_document, make_item
 from core.scan.run import CellKey, ScanRun
 from core.scan.targets import Target, find_targets
@@ -84,19 +85,20 @@ class Scanner:
             limit=request.settings.limit,
             dedupe=request.settings.dedupe,
             deadline=stop.cells,
+            looked_at=looked_at(earlier),
         )
         planned_ms = (time.perf_counter() - started) * 1000
         peak = await run.run(request.concurrency)
-        files = _files(request, run, earlier)
+        files = account_files(request, run, earlier)
         about: JsonObject = {
-            "retrievers": [_describe(target, run) for target in targets],
+            "retrievers": [describe_target(target, run) for target in targets],
             "concurrency": {"requested": request.concurrency, "peak": peak},
             "snapshots": environment.versions,
             "timing": {
                 "total_ms": round((time.perf_counter() - started) * 1000, 3),
                 "plan_ms": round(planned_ms, 3),
             },
-            "warnings": [],
+            "warnings": age_warnings(files, run, environment.versions),
         }
         return rated_scan(files, about), run.size
 
@@ -223,78 +225,6 @@ def _call(
         presigner=None,  # URLs are signed when the scan is delivered: it is stored without
         started=started,
     )
-
-
-def _files(request: ScanRequest, run: ScanRun, earlier: JsonObject | None) -> list[JsonObject]:
-    """Return the files with their cells, those that were not to be run as they were."""
-    first: dict[int, int] = {}
-    made: dict[CellKey, JsonObject] = {}
-    files: list[JsonObject] = []
-    for index, file in enumerate(request.files):
-        before = None if earlier is None else earlier["files"][index]
-        leader = run.leaders.get(index, index)
-        twin = first.setdefault(leader, index)
-        cells: JsonObject = {} if before is None else dict(before["retrievers"])
-        facts = run.facts.get(leader) or run.facts.get(index) or (before and _facts(before))
-        for target in run.targets:
-            if (index, target.name) not in run.wanted:
-                continue
-            key = (leader, target.name)
-            if key in made:
-                cells[target.name] = copied_cell(made[key])
-            else:
-                cells[target.name] = made[key] = _cell(run, index, target, facts)
-        duplicate_of = None if twin == index else twin
-        if before is not None and index not in run.leaders:
-            duplicate_of = before["duplicate_of"]
-        files.append(
-            {
-                "index": index,
-                "id": file.id,
-                **(facts or _NO_FACTS),
-                "duplicate_of": duplicate_of,
-                "retrievers": {t.name: cells[t.name] for t in run.targets if t.name in cells},
-            }
-        )
-    return files
-
-
-_NO_FACTS: JsonObject = dict.fromkeys(
-    ("sha256", "content_type", "size_bytes", "duration_ms", "width", "height")
-)
-
-
-def _facts(file: JsonObject) -> JsonObject:
-    return {name: file[name] for name in _NO_FACTS}
-
-
-def _cell(run: ScanRun, index: int, target: Target, facts: JsonObject | None) -> JsonObject:
-    result = run.result(index, target)
-    if result is None:
-        return skipped_cell(target, (facts or {}).get("content_type"))
-    return judged_cell(result, target, run.canary(target))
-
-
-def _describe(target: Target, run: ScanRun) -> JsonObject:
-    """Return what the answer says of a retriever: which version ran, and what its scores mean."""
-    canary = target.thresholds.canary
-    fault = run.canary(target)
-    return {
-        "retriever_id": target.retriever.retriever_id,
-        "retriever_name": target.name,
-        "version": target.retriever.version,
-        "input": target.input_name,
-        "takes": sorted(target.kinds),
-        "collection_ids": list(target.retriever.collection_ids),
-        "thresholds": target.thresholds.to_json(),
-        "canary": None
-        if canary is None
-        else {
-            "document_id": canary,
-            "found": fault is None,
-            "reason": None if fault is None else fault.to_json(),
-        },
-    }
 
 
 def _first_error(targets: Sequence[Target]) -> Exception:

@@ -1,5 +1,6 @@
 """A verdict never says more than the answer proves: above all, "clear" is proven or not said."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -155,3 +156,11 @@ def test_measures_and_features_are_read_from_answers() -> None:
     limit = {"stage_id": "limit", "parameters": {"limit": 3}}
     retriever = {"stages": [{"config": search}, {"config": limit}, {"config": search}]}
     assert searched_features(retriever) == [URI]
+
+
+def test_a_canary_that_nobody_looked_for_clears_nothing() -> None:
+    watched = replace(thresholds(URI), canary="bird")
+    said = judge_result(result(200), watched)
+    assert said.word == "unknown"
+    assert "trawl scan" in str(said.reason)
+    assert judge_result(result(3), watched).word == "match"

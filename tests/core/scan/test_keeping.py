@@ -18,6 +18,7 @@ from core.errors import (
 )
 from core.models.base import parse_model
 from core.models.namespaces import Namespace
+from core.models.retriever import RetrieverPatch
 from core.models.scans import ScanRequest
 from core.scan.store import ScanStore
 from core.types import JsonObject
@@ -127,6 +128,44 @@ def test_a_key_runs_again_only_what_has_not_succeeded(
     third = here.scan(files, idempotency_key="k")
     assert not here.fetcher.calls
     assert third["files"] == second["files"]
+
+
+def test_a_file_that_changed_is_looked_at_again_by_all(
+    here: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was said of other bytes must not clear these."""
+    here.retriever("watched", "logos", verdict={"canary": "bird"})
+    names = ["art", "watched"]
+    files = [url("new1"), url("new2")]
+    first = here.scan(files, names, idempotency_key="k")
+    words = [cell["verdict"] for cell in cells_of(first).values()]
+    assert words == ["clear", "unknown", "clear", "unknown"]
+    here.references("logos", ["bird"])
+    whole = TableFetcher.fetch
+
+    def fetch(self: TableFetcher, content: str, **more: Any) -> Any:
+        return whole(self, content.replace("new1", "art3"), **more)
+
+    monkeypatch.setattr(TableFetcher, "fetch", fetch)
+    second = here.scan(files, names, idempotency_key="k")
+    words = [cell["verdict"] for cell in cells_of(second).values()]
+    assert words == ["block", "clear", "clear", "clear"]
+    assert second["files"][0]["sha256"] != first["files"][0]["sha256"]
+    assert cells_of(second)[1, "art"] == cells_of(first)[1, "art"]
+
+
+def test_kept_cells_of_an_older_world_are_told(
+    here: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = [url("new1"), url("down1")]
+    assert here.scan(files, idempotency_key="k")["warnings"] == []
+    here.references("art", ["art9"])
+    rule = parse_model(RetrieverPatch, {"verdict": {"block_at": 0.9}})
+    here.app.retrievers.patch(here.namespace, "logos", rule, check=here.app.engine.check)
+    mended(monkeypatch)
+    art, logos = here.scan(files, idempotency_key="k")["warnings"]
+    assert "1 cells were kept from an earlier call, with an older version of the collection" in art
+    assert "an older version of the retriever logos" in logos
 
 
 def test_equal_files_of_which_one_failed_are_continued_apart(
