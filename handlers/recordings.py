@@ -61,7 +61,7 @@ FILMS: Final = Corpus(
     ),
 )
 
-_RATE: Final = 22_050
+RATE: Final = 22_050
 _FPS: Final = 12
 _SIDES: Final = (320, 180)
 Frame = NDArray[np.uint8]
@@ -72,12 +72,12 @@ def excerpt(sound: Path, start: float, end: float, *, bit_rate: int, noise: floa
 
     `noise` is its loudness as a share of the recording's.
     """
-    samples: NDArray[np.floating] = _samples(sound)[round(start * _RATE) : round(end * _RATE)]
+    samples: NDArray[np.floating] = samples_of(sound)[round(start * RATE) : round(end * RATE)]
     if noise:
         loudness = float(np.sqrt(np.mean(samples**2)))
         rng = np.random.default_rng(0)
         samples = 0.5 * (samples + noise * loudness * rng.standard_normal(len(samples)))
-    return _mp3(samples.astype(np.float32), bit_rate)
+    return to_mp3(samples.astype(np.float32), bit_rate)
 
 
 def clip(
@@ -117,10 +117,11 @@ def letterboxed(frame: Frame) -> Frame:
     return np.pad(frame, ((30, 30), (0, 0), (0, 0)))
 
 
-def _samples(path: Path) -> NDArray[np.float32]:
+def samples_of(path: Path) -> NDArray[np.float32]:
+    """Return a recording as mono samples at `RATE`, 1.0 the loudest."""
     import av
 
-    resampler: Any = av.AudioResampler(format="flt", layout="mono", rate=_RATE)
+    resampler: Any = av.AudioResampler(format="flt", layout="mono", rate=RATE)
     parts = []
     with av.open(path) as file:
         for frame in (*file.decode(audio=0), None):
@@ -128,18 +129,19 @@ def _samples(path: Path) -> NDArray[np.float32]:
     return np.concatenate(parts)
 
 
-def _mp3(samples: NDArray[np.float32], bit_rate: int) -> bytes:
+def to_mp3(samples: NDArray[np.float32], bit_rate: int) -> bytes:
+    """Return mono samples at `RATE` as an MP3 file."""
     import av
 
     out = io.BytesIO()
     with av.open(out, "w", format="mp3") as file:
-        stream: Any = file.add_stream("libmp3lame", rate=_RATE, layout="mono")
+        stream: Any = file.add_stream("libmp3lame", rate=RATE, layout="mono")
         stream.bit_rate = bit_rate
         resampler: Any = av.AudioResampler(
-            format="fltp", layout="mono", rate=_RATE, frame_size=stream.codec_context.frame_size
+            format="fltp", layout="mono", rate=RATE, frame_size=stream.codec_context.frame_size
         )
         sound = av.AudioFrame.from_ndarray(samples[None, :], format="flt", layout="mono")
-        sound.sample_rate = _RATE
+        sound.sample_rate = RATE
         for part in (*resampler.resample(sound), *resampler.resample(None)):
             file.mux(stream.encode(part))
         file.mux(stream.encode(None))
