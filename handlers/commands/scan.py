@@ -77,22 +77,22 @@ def scan(
     with connection.open() as client:
         with progress_bar("scanning", len(chosen)) as advance:
             report = ScanCaller(client, retrievers, concurrency).scan(chosen, advance=advance)
+        # Printed before the report is made: what fails there takes no answer away.
+        if as_json:
+            print_json(
+                {
+                    "scans": report.scan_ids,
+                    "retrievers": report.retrievers,
+                    "files": report.files,
+                }
+            )
+        else:
+            print_report(report)
         if page is not None:
             from handlers.report.making import make_report
 
             make_report(client, report, page, references=references, force=force)
-    if as_json:
-        print_json(
-            {
-                "scans": report.scan_ids,
-                "retrievers": report.retrievers,
-                "files": report.files,
-            }
-        )
-    else:
-        print_report(report)
-    if page is not None:
-        click.echo(printable(f"report: {page.resolve()}"), err=as_json)
+            click.echo(printable(f"report: {page.resolve()}"), err=as_json)
     if _words(report) & {"unknown", *_FAILING[fail_on]}:
         ctx.exit(1)
 

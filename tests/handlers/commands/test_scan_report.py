@@ -56,6 +56,22 @@ def test_a_report_that_is_there_stops_the_scan_before_it_begins(
     assert "Scan report" in page.read_text("utf-8")
 
 
+def test_a_report_that_cannot_be_written_takes_no_answer_away(
+    ready: Trawl, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("handlers.report.writing.os.fsync", fail)
+    page = tmp_path / "report.html"
+    said = ready.run("scan", str(folder / "0.png"), *COPIES, "--report", str(page), status=1)
+    assert "1 files: 1 block" in said.stdout
+    assert "No space left on device" in said.stderr
+    assert not page.exists()
+    assert not list(tmp_path.glob(".report-*"))
+
+
 @pytest.mark.parametrize("option", [("--force",), ("--references", ".")])
 def test_options_of_a_report_need_one(trawl: Trawl, option: tuple[str, ...]) -> None:
     assert "--report" in trawl.run("scan", "x.png", *COPIES, *option, status=2).stderr
