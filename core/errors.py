@@ -133,6 +133,13 @@ class MediaError(TrawlError):
     blame = "media"
 
 
+class NoTrackError(MediaError):
+    """A recording has no track of the kind that is asked for, such as a silent film no sound: that
+    is certain, and no fault of the file."""
+
+    code = "media_no_track"
+
+
 class FetchError(TrawlError):
     """A media reference may not or cannot be fetched. Permanent unless `FetchUnavailableError`."""
 

@@ -41,11 +41,8 @@ def extract_audio(
 ) -> Extraction:
     """Return a file's audio fingerprints, each with its place; see `extraction.extract`."""
     with open_recording(data, declared_type) as recording:
-        streams = recording.container.streams.audio
-        if not streams:
-            raise MediaError(f"the {recording.content_type} file has no sound in it")
-        read = ReadUntil()
-        start_ms, fingerprint = _fingerprint(recording, streams[0], read)
+        stream, read = recording.track(recording.container.streams.audio, "sound"), ReadUntil()
+        start_ms, fingerprint = _fingerprint(recording, stream, read)
         media = MediaInfo(
             content_type=recording.content_type,
             size_bytes=len(data),

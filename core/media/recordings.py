@@ -5,13 +5,14 @@ or a format that could point to another file. Run only where a crash is safe.
 """
 
 import io
+import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn
 
-from core.errors import MediaError, MissingExtraError
+from core.errors import MediaError, MissingExtraError, NoTrackError
 from core.media.file_types import RECORDINGS, check_declared, sniff_type
 from core.ports.media import MediaWarning
 
@@ -33,6 +34,9 @@ _MISSING_SHARE, _MISSING_MS = 0.05, 1000
 _NO_SIZE: Final = 0x7FFFFF00
 # Without an index their length is a guess from the bit rate.
 _GUESSED_LENGTH: Final = frozenset({"mp3", "aac", "mpegts", "mpeg"})
+_TRACKS_IN_HEADER: Final = frozenset({"mov", "matroska", "avi"})
+# A page whose flags say that a stream begins (RFC 3533, section 6).
+_OGG_BEGINNING: Final = re.compile(rb"OggS\x00[\x02\x03\x06\x07]")
 
 # The only decoders that are ever opened: what people publish in, each of them fuzzed by its makers.
 CODECS: Final = frozenset(
@@ -55,6 +59,7 @@ class Recording:
 
     container: "InputContainer"
     content_type: str
+    data: bytes = field(repr=False)
     warnings: list[MediaWarning] = field(default_factory=list)
     work_seconds: float = WORK_SECONDS
     _begun: float = field(default_factory=time.monotonic)
@@ -75,6 +80,28 @@ class Recording:
         """Note what is missing, once for each code."""
         if all(known.code != warning.code for known in self.warnings):
             self.warnings.append(warning)
+
+    def track(self, found: Sequence[Any], what: str) -> Any:
+        """Return the track to read, the first of its kind; of the others nothing is compared.
+
+        Raises `NoTrackError` if there is none and the file's header would name it, `MediaError`
+        if there may be one further on.
+        """
+        if not found:
+            message = f"the {self.content_type} file has no {what} in it"
+            raise NoTrackError(message) if self._names_tracks() else MediaError(message)
+        if len(found) > 1:
+            message = f"only the first of {len(found)} tracks with {what} was compared"
+            self.warn(MediaWarning("first_track_only", message))
+        return found[0]
+
+    def _names_tracks(self) -> bool:
+        """Say whether all tracks are known once a file is open, and nothing is wrong with it."""
+        demuxer = RECORDINGS[self.content_type]
+        if demuxer == "ogg":
+            # Each track begins with a page that says so; one further on begins another part.
+            return len(_OGG_BEGINNING.findall(self.data)) == len(self.container.streams)
+        return demuxer in _TRACKS_IN_HEADER and not self.warnings
 
     def out_of_time(self) -> bool:
         """Say whether the time for this file is used up."""
@@ -195,7 +222,7 @@ def open_recording(
     require_av()
     try:
         with _open(data, RECORDINGS[mime]) as container:
-            recording = Recording(container, mime, work_seconds=work_seconds)
+            recording = Recording(container, mime, data, work_seconds=work_seconds)
             _check_size(recording, data)
             yield recording
     except (MediaError, MissingExtraError, MemoryError):

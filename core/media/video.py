@@ -58,9 +58,7 @@ def extract_video(
     """
     with open_recording(data, declared_type) as recording:
         streams = [s for s in recording.container.streams.video if not _is_cover(s)]
-        if not streams:
-            raise MediaError(f"the {recording.content_type} file has no film in it")
-        stream, read = streams[0], ReadUntil()
+        stream, read = recording.track(streams, "film"), ReadUntil()
         frames = _sampled_frames(recording, stream, read)
         media = MediaInfo(
             content_type=recording.content_type,
@@ -71,9 +69,12 @@ def extract_video(
             duration_ms=max(recording.duration_ms or 0, read.value) or None,
         )
         picture = _picture(frames)
-        scenes = _scenes(frames, picture)
+        scenes, plain = _scenes(frames, picture)
         if not scenes:
             recording.warn(_nothing(frames))
+        elif 2 * plain > len(frames):
+            message = f"{plain} of {len(frames)} frames have too little detail to be compared"
+            recording.warn(MediaWarning("low_quality", message))
         if max_chunks is not None and len(scenes) > max_chunks:
             recording.warn(
                 MediaWarning(
@@ -166,12 +167,15 @@ def _picture(frames: list[_Scene]) -> Frame:
     return borders.inside()
 
 
-def _scenes(frames: list[_Scene], picture: Frame) -> list[_Scene]:
-    """Hash the frames; drop those without detail, and join those that hardly differ."""
+def _scenes(frames: list[_Scene], picture: Frame) -> tuple[list[_Scene], int]:
+    """Hash the frames and join those that hardly differ; return how many lack detail, too, which
+    are dropped."""
     kept: list[_Scene] = []
+    plain = 0
     for scene in frames:
         found = fingerprint(picture.cut(scene.luma))
         if found.quality < MIN_QUALITY:
+            plain += 1
             continue
         last = kept[-1] if kept else None
         if last is not None and scene.start_ms - last.end_ms < _SECOND and _near(last, found.hash):
@@ -179,7 +183,7 @@ def _scenes(frames: list[_Scene], picture: Frame) -> list[_Scene]:
             continue
         scene.hash, scene.quality = found.hash, found.quality
         kept.append(scene)
-    return kept
+    return kept, plain
 
 
 def _near(scene: _Scene, other: UInt8) -> bool:

@@ -12,7 +12,7 @@ import numpy as np
 import orjson
 
 from core.arrays import Float32, UInt8
-from core.errors import InvalidRequestError, MediaError, MissingExtraError, TrawlError
+from core.errors import InvalidRequestError, MediaError, MissingExtraError, NoTrackError, TrawlError
 from core.media.extractors import ExtractorInfo
 from core.ports.media import Chunk, Extraction, MediaInfo, MediaWarning, Place
 from core.types import JsonObject
@@ -21,7 +21,7 @@ FRAME = struct.Struct(">II")  # the lengths of a header and of the body that fol
 MAX_HEADER_BYTES = 1 << 21  # two hours of sound are 14,500 chunks of 95 bytes
 MAX_BODY_BYTES = 1 << 24
 
-FaultKind = Literal["media", "request", "extra", "memory", "internal"]
+FaultKind = Literal["track", "media", "request", "extra", "memory", "internal"]
 
 
 def pack_extraction(extraction: Extraction) -> tuple[JsonObject, bytes]:
@@ -92,6 +92,7 @@ def _number(value: Any) -> float | None:
 def pack_fault(error: Exception) -> JsonObject:
     """Return what is told about a failure: the message of an error of ours, else its class."""
     kinds: tuple[tuple[type[Exception], FaultKind], ...] = (
+        (NoTrackError, "track"),
         (MediaError, "media"),
         (InvalidRequestError, "request"),
         (MissingExtraError, "extra"),
@@ -105,6 +106,8 @@ def pack_fault(error: Exception) -> JsonObject:
 def unpack_fault(fault: Mapping[str, Any]) -> TrawlError:
     """Return the error to raise for `pack_fault`'s object."""
     kind, message = fault.get("kind"), str(fault.get("message"))[:2000]
+    if kind == "track":
+        return NoTrackError(message)
     if kind == "media":
         return MediaError(message)
     if kind == "request":

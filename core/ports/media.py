@@ -18,6 +18,7 @@ WarningCode = Literal[
     "stored_vectors",
     "too_short",
     "damaged",
+    "first_track_only",
     "cut_off",
 ]
 

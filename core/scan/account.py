@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from core.errors import NoTrackError
 from core.models.scans import ScanRequest
 from core.scan.answers import copied_cell, judged_cell, skipped_cell
 from core.scan.files import FACTS
@@ -85,7 +86,10 @@ def _facts(file: JsonObject) -> JsonObject:
 def _cell(run: ScanRun, index: int, target: Target, facts: JsonObject | None) -> JsonObject:
     result = run.result(index, target)
     if result is None:
-        return skipped_cell(target, (facts or {}).get("content_type"))
+        kinds, found = " or ".join(sorted(target.kinds)), (facts or {}).get("content_type")
+        return skipped_cell(target, f"{target.name} takes {kinds}, and the file is {found}")
+    if (result["error"] or {}).get("code") == NoTrackError.code:
+        return skipped_cell(target, result["error"]["message"])
     return judged_cell(result, target, run.canary(target))
 
 

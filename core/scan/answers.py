@@ -29,10 +29,8 @@ def judged_cell(result: JsonObject, target: Target, canary: Reason | None) -> Js
     }
 
 
-def skipped_cell(target: Target, content_type: str | None) -> JsonObject:
+def skipped_cell(target: Target, message: str) -> JsonObject:
     """Return the cell of a file that the retriever cannot use: no result, and no verdict of it."""
-    kinds = " or ".join(sorted(target.kinds))
-    message = f"{target.name} takes {kinds}, and the file is {content_type}"
     return {
         "execution_id": None,
         "status": "skipped",

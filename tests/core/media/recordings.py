@@ -60,6 +60,16 @@ def encode_sound(
     return out.getvalue()
 
 
+def encode_tracks(*sounds: Sound) -> bytes:
+    """Return a Matroska file with a track of each sound."""
+    out = io.BytesIO()
+    with av.open(out, "w", format="matroska") as file:
+        streams = [_sound_stream(file, "aac", RATE, "mono", None) for _ in sounds]
+        for stream, sound in zip(streams, sounds, strict=True):
+            _mux_sound(file, stream, sound)
+    return out.getvalue()
+
+
 def film(seed: int, seconds: float, width: int = 160, height: int = 120) -> Film:
     """Return RGB frames, `FPS` a second: a new scene every two seconds, shapes moving in it."""
     rng = np.random.default_rng(seed)

@@ -5,12 +5,13 @@ from itertools import chain, pairwise, repeat
 import numpy as np
 import pytest
 
-from core.errors import MediaError
+from core.errors import MediaError, NoTrackError
 from core.media import recordings
 from core.media.extraction import extract
+from core.media.wire import pack_fault, unpack_fault
 from core.ports.media import Extraction
 from tests.core.media.pictures import distance, encode, landscape
-from tests.core.media.recordings import cut, encode_film, encode_sound, film, tune
+from tests.core.media.recordings import cut, encode_film, encode_sound, encode_tracks, film, tune
 
 NAME = "audio.chromaprint"
 TUNE = tune(1, 20)
@@ -41,11 +42,11 @@ def test_references_hold_every_fourth_window_and_queries_every_one() -> None:
     [
         ("mp3", "libmp3lame", 22_050),
         ("mp4", "aac", 44_100),
-        ("ogg", "libopus", 48_000),
+        ("ogg", "libopus", rate=48_000),
         ("flac", "flac", 22_050),
         ("adts", "aac", 22_050),
         ("aiff", "pcm_s16be", 22_050),
-        ("matroska", "libopus", 48_000),
+        ("matroska", "libopus", rate=48_000),
         ("mpegts", "aac", 44_100),
     ],
 )
@@ -158,3 +159,26 @@ def test_a_file_that_takes_too_long_is_cut_off(monkeypatch: pytest.MonkeyPatch) 
     found = extract(NAME, encode_sound(TUNE, "flac", "flac"))
     assert codes(found)[0] == "cut_off"
     assert "0.0 s" not in found.warnings[0].message
+
+
+def test_a_file_without_sound_says_so_where_its_header_names_every_track() -> None:
+    silent = encode_film(film(1, 3), "mp4", "mpeg4")
+    with pytest.raises(NoTrackError, match="no sound"):
+        extract(NAME, silent)
+    stream = encode_film(film(1, 3), "mpegts", "mpeg2video")
+    with pytest.raises(MediaError) as caught:
+        extract(NAME, stream)  # sound may begin further on
+    assert not isinstance(caught.value, NoTrackError)
+    song = encode_sound(tune(1, 3), "ogg", "libopus", rate=48_000)
+    with pytest.raises(NoTrackError, match="no film"):
+        extract("video.vpdq", song)
+    with pytest.raises(MediaError) as caught:
+        extract("video.vpdq", song + song)  # another part follows, which may be anything
+    assert not isinstance(caught.value, NoTrackError)
+    assert type(unpack_fault(pack_fault(NoTrackError("x")))) is NoTrackError
+
+
+def test_further_tracks_are_told() -> None:
+    """Who hides a recording in a second track must not get a clean answer."""
+    found = extract(NAME, encode_tracks(tune(1, 8), tune(2, 8)), as_query=True)
+    assert codes(found) == ["first_track_only"]

@@ -189,3 +189,11 @@ def test_samples_keep_their_number_and_order(count: int, most: int, run: int) ->
     elif most >= 2 * run:
         assert (chosen[0], chosen[-1]) == (0, count - 1)
         assert len(chosen) > most - 2 * run
+
+
+def test_a_film_most_of_which_shows_nothing_is_not_wholly_compared() -> None:
+    dark = [np.zeros_like(SCENES[0])] * (12 * FPS)
+    found = extract(NAME, encode_film([*SCENES, *dark], "mp4", "mpeg4"), as_query=True)
+    assert "low_quality" in codes(found)
+    half = extract(NAME, encode_film([*SCENES, *dark[: 5 * FPS]], "mp4", "mpeg4"), as_query=True)
+    assert "low_quality" not in codes(half)

@@ -201,6 +201,14 @@ def test_what_one_retriever_cannot_use_another_still_clears(here: World) -> None
     assert file["retrievers"]["sounds"]["status"] == "skipped"
 
 
+def test_a_file_without_what_a_retriever_listens_to_is_none_of_its_business(here: World) -> None:
+    (file,) = here.scan([url("mute1")], ["art"])["files"]
+    (cell,) = file["retrievers"].values()
+    assert (cell["status"], cell["verdict"]) == ("skipped", "not_applicable")
+    assert cell["reasons"][0]["message"] == "the file has no sound in it"
+    assert (file["verdict"], file["complete"]) == ("unknown", False)
+
+
 def test_other_inputs_make_equal_files_different(here: World) -> None:
     files = [{"file": url("new1"), "inputs": {"n": n}} for n in (1, 2, 1)]
     answer = here.scan(files)

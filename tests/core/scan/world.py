@@ -20,6 +20,7 @@ from core.errors import (
     FetchError,
     FetchUnavailableError,
     MediaError,
+    NoTrackError,
 )
 from core.models.base import parse_model
 from core.models.collections import CollectionCreate
@@ -75,8 +76,8 @@ class TableFetcher:
 
 @dataclass(slots=True)
 class DigestExtractor:
-    """One chunk a file, its SHA-256. `torn…` cannot be read, `crash…` is a defect of ours, `hang…`
-    outlasts the call."""
+    """One chunk a file, its SHA-256. `torn…` cannot be read, `mute…` has nothing to read, `crash…`
+    is a defect of ours, `hang…` outlasts the call."""
 
     calls: Counter[tuple[str, bytes]] = field(default_factory=Counter)
     _lock: Any = field(default_factory=threading.Lock)
@@ -85,6 +86,8 @@ class DigestExtractor:
         """Return the file's digest, or do what its name says."""
         with self._lock:
             self.calls[extractor, data] += 1
+        if b"mute" in data:
+            raise NoTrackError("the file has no sound in it")
         if b"torn" in data:
             raise MediaError("the file is torn")
         if b"crash" in data:
