@@ -62,6 +62,7 @@ class Tally:
     match: int = 0
     review: int = 0  # matches too
     right_seconds: int | None = None  # of those in review
+    first: int = 0  # the right file stands first, however far away, and at the right seconds
     stranger_queries: int = 0
     false_match: int = 0
     false_review: int = 0
@@ -79,6 +80,7 @@ class Tally:
             body["right_seconds"] = self._share(self.right_seconds)
         return {
             **body,
+            "first": self._share(self.first),
             "stranger_queries": self.stranger_queries,
             "stranger_pairs": self.pairs,
             "false_match": self.false_match,
@@ -205,6 +207,8 @@ class _Bench:
         others = [one for one in documents if _root(one) != query.source.name]
         if query.source.name in self._stored:
             self._count_hit(tally, query, {**result, "documents": own})
+            first = bool(documents) and _root(documents[0]) == query.source.name
+            tally.first += first and self._is_right(query, documents[0])
         elif query.source.role == "stranger":
             tally.stranger_queries += 1
         tally.pairs += len(self._stored - {query.source.name})
@@ -224,9 +228,14 @@ class _Bench:
             return
         tally.right_seconds = tally.right_seconds or 0
         if verdict.word in ("block", "review") and verdict.nearest is not None:
-            found = verdict.nearest.document
-            offset = (found["reference_start_ms"] - found["query_start_ms"]) / 1000
-            tally.right_seconds += abs(offset - query.start) <= _RIGHT_SECONDS[self._kind]
+            tally.right_seconds += self._is_right(query, verdict.nearest.document)
+
+    def _is_right(self, query: Query, found: Mapping[str, Any]) -> bool:
+        """Say whether a recording was found at the seconds that the query is of."""
+        if query.start is None:
+            return True
+        offset = (found["reference_start_ms"] - found["query_start_ms"]) / 1000
+        return bool(abs(offset - query.start) <= _RIGHT_SECONDS[self._kind])
 
     def print(self) -> None:
         """Print what came out."""
@@ -235,7 +244,17 @@ class _Bench:
             f"\n{self.info.reference}: {len(self._stored)} references; match up to "
             f"{limits.match:.0f} {limits.unit}, review up to {limits.review:.0f}"
         )
-        titles = ("copies", "match", "review", "right s", "pairs", "f.match", "f.review", "closest")
+        titles = (
+            "copies",
+            "match",
+            "review",
+            "right s",
+            "first",
+            "pairs",
+            "f.match",
+            "f.review",
+            "closest",
+        )
         print(f"  {'':24}" + "".join(f"{title:>9}" for title in titles))
         for way, tally in self.tallies.items():
             body = tally.to_json()
@@ -244,6 +263,7 @@ class _Bench:
                 _rate(body["match"]),
                 _rate(body["review"]),
                 _rate(body.get("right_seconds")),
+                _rate(body["first"]),
                 tally.pairs,
                 tally.false_match,
                 tally.false_review,
