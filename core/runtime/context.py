@@ -4,7 +4,7 @@ import asyncio
 import base64
 import threading
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 import numpy as np
@@ -24,6 +24,7 @@ from core.runtime.searching import (
     PreparedSearch,
     absent_fields,
     count_values,
+    count_vectorless,
     find_by_field,
     has_vectors,
     scan_snapshots,
@@ -125,7 +126,10 @@ class StageRun:
             views = dict(zip(others, of_views, strict=True))
             answers = merge_views(answers, views, request.k)
         hits = tuple(answer.hits[0][: request.k] for answer in answers)
-        evidence = evidence_of_same_rows([answer.evidence for answer in answers])
+        evidence = replace(
+            evidence_of_same_rows([answer.evidence for answer in answers]),
+            unsearchable=await self._unsearchable(request),
+        )
         if not evidence.compared:
             await self._note_absent(request.collection_ids, request.filter)
         if any(answer.floor is not None for answer in answers):
@@ -358,6 +362,17 @@ class StageRun:
             found = {"code": "candidates_exhausted", "message": message}
             if found not in self.report.incomplete:
                 self.report.incomplete.append(found)
+
+    async def _unsearchable(self, request: SearchRequest) -> int:
+        """Count the documents that a search is meant to cover and no search can find."""
+        environment = self.query.environment
+        if request.within is not None or not environment.vectorless(request.collection_ids):
+            return 0
+        return await self._run_stoppable(
+            lambda stop: count_vectorless(
+                environment.vectorless(request.collection_ids), request.filter, stop
+            )
+        )
 
     async def _note_absent(self, collection_ids: Sequence[str], filter_: Filter | None) -> None:
         """Say which fields of a filter that nothing passed are in no document at all."""

@@ -6,7 +6,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Protocol
 
-from core.arrays import Float32, UInt8
+from core.arrays import Float32, Mask, UInt8
 from core.errors import InvalidRequestError, NotFoundError, Problem
 from core.hits import SearchAnswer
 from core.media.extractors import ExtractorInfo
@@ -18,10 +18,10 @@ from core.ports.media import MediaExtractor, MediaFetcher, ReadObject
 from core.ports.vectors import VectorSearch
 from core.runtime.coalescer import Coalescer
 from core.runtime.media import CallMedia
-from core.runtime.searching import PreparedSearch, search_snapshots
+from core.runtime.searching import PreparedSearch, search_snapshots, vectorless_rows
 from core.runtime.texts import TextIndexes
 from core.storage.collections import CollectionStore
-from core.storage.snapshot import Snapshot
+from core.storage.snapshot import Part, Snapshot
 from core.types import JsonObject, VectorSpec
 
 
@@ -109,6 +109,7 @@ class Environment:
         self._extractors: dict[str, FeatureExtractor] = {}
         self._ids: dict[str, str] = {}  # id or name -> id
         self._snapshots: dict[str, Snapshot] = {}
+        self._vectorless: dict[str, Sequence[tuple[Part, Mask]]] = {}
 
     def pin(self, references: Sequence[str]) -> tuple[Snapshot, ...]:
         """Return the pinned snapshots of collections, by id or name; blocks at first use.
@@ -124,6 +125,19 @@ class Environment:
     def pinned_id(self, reference: str) -> str | None:
         """Return the id of an already pinned collection, by id or name."""
         return self._ids.get(reference)
+
+    def vectorless(
+        self, collection_ids: Sequence[str]
+    ) -> list[tuple[Snapshot, Sequence[tuple[Part, Mask]]]]:
+        """Return where pinned collections hold documents that have no vector, mostly nowhere."""
+        places = []
+        for snapshot in self.pin(collection_ids):
+            known = self._vectorless.get(snapshot.collection_id)
+            if known is None:
+                known = self._vectorless[snapshot.collection_id] = vectorless_rows(snapshot)
+            if known:
+                places.append((snapshot, known))
+        return places
 
     @property
     def versions(self) -> dict[str, int]:

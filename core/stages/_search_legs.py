@@ -1,13 +1,13 @@
 """One search of feature_search, from its query to a ranked list: a leg of the fusion."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from core.errors import TrawlError
 from core.filtering.conditions import Filter, conjoin, parse_filter
-from core.hits import Evidence, Hit, QueryChunk, SearchAnswer, SearchRequest
+from core.hits import Evidence, FeatureEvidence, Hit, QueryChunk, SearchAnswer, SearchRequest
 from core.models.queries import SearchEntry
 from core.ports.media import VoteRule
 from core.rows.fusion import DocumentKey, Method, fuse
@@ -54,8 +54,13 @@ class Leg:
     @property
     def name(self) -> str:
         """What its scores are of: a feature's vectors, or words, which are of no feature."""
-        uri = self.entry.feature_uri
-        return f"{uri}{LEXICAL_SUFFIX}" if self.entry.lexical else uri
+        return name_of(self.entry)
+
+
+def name_of(entry: SearchEntry) -> str:
+    """Return under which name a search's scores are known."""
+    uri = entry.feature_uri
+    return f"{uri}{LEXICAL_SUFFIX}" if entry.lexical else uri
 
 
 def known_requests(params: FeatureSearchParams, ctx: StageContext) -> list[SearchRequest]:
@@ -92,7 +97,7 @@ async def search_leg(
         if entry.optional:
             ctx.report.warnings.append(f"search {n} was skipped: no {entry.feature_uri} is indexed")
             return None
-        add_evidence(ctx, Evidence())
+        add_evidence(ctx, name_of(entry), Evidence())
         return Leg(entry, [], {})
     preparation = _preparation(params, entry, ctx)
     rule = _vote_rule(params, entry, preparation, ctx)
@@ -109,7 +114,7 @@ async def search_leg(
     if rule is not None and any(chunk.start_ms is not None for chunk in question.chunks):
         leg = await _voted_leg(entry, rule, question.chunks, answer, ctx)
     else:
-        add_evidence(ctx, answer.evidence)
+        add_evidence(ctx, name_of(entry), answer.evidence)
         leg = leg_of(params, entry, question.chunks, answer.hits)
     own = params.preparation_of(entry)
     dedup_field = own.dedup_field if own and question.chunks else None
@@ -169,7 +174,8 @@ async def _voted_leg(
     lists = [[((h.document_id, h.source.collection_id), h.score) for h in hits] for hits in near]
     moments = count_votes(rule, chunks, lists, references)
     similarity = {m.key: m.similarity for m in moments if m.similarity is not None}
-    add_evidence(ctx, voted_evidence(rule, answer.evidence, similarity.values()))
+    evidence = voted_evidence(rule, answer.evidence, similarity.values())
+    add_evidence(ctx, name_of(entry), evidence)
     if not similarity:
         full = any(len(hits) >= entry.top_k for hits in near)
         _note_doubts(ctx, rule, chunks, entry if full else None)
@@ -332,10 +338,12 @@ async def _deduplicated(leg: Leg, dedup_field: str, ctx: StageContext) -> Leg:
         if value is None or text not in seen:
             seen.add(text)
             ranked.append(pair)
-    return Leg(leg.entry, ranked, leg.hits, leg.cut, leg.similarity, leg.places, leg.moments)
+    return replace(leg, ranked=ranked)
 
 
-def add_evidence(ctx: StageContext, evidence: Evidence) -> None:
+def add_evidence(ctx: StageContext, name: str, evidence: Evidence) -> None:
     """Add what a search's answer rests on to what the stage's rests on."""
+    own = FeatureEvidence(evidence.compared, evidence.best_score, whole=ctx.is_first)
+    evidence = replace(evidence, features={name: own})
     known = ctx.report.evidence
     ctx.report.evidence = evidence if known is None else known.merged(evidence)

@@ -42,11 +42,11 @@ def test_references_hold_every_fourth_window_and_queries_every_one() -> None:
     [
         ("mp3", "libmp3lame", 22_050),
         ("mp4", "aac", 44_100),
-        ("ogg", "libopus", rate=48_000),
+        ("ogg", "libopus", 48_000),
         ("flac", "flac", 22_050),
         ("adts", "aac", 22_050),
         ("aiff", "pcm_s16be", 22_050),
-        ("matroska", "libopus", rate=48_000),
+        ("matroska", "libopus", 48_000),
         ("mpegts", "aac", 44_100),
     ],
 )
