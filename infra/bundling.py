@@ -17,6 +17,8 @@ import tomllib
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
+from infra import kept_folders
+
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build" / "lambda"
 SOURCES = ("core", "handlers")
@@ -37,12 +39,12 @@ def build_bundle(python: str, wanted: Sequence[str]) -> Path:
     """Return a folder with our sources and their libraries for x86_64 Lambda, built if new.
 
     `python` is the runtime's version ("3.13"); `wanted` are requirements. Needs a package index
-    only when there is no folder of this content yet. Raises `BundleError`.
+    only when there is no folder of this content yet; what was not used for a week goes then.
+    Raises `BundleError`.
     """
     target = BUILD / _digest(python, wanted)
-    if target.exists():
+    if kept_folders.take(target):
         return target
-    BUILD.mkdir(parents=True, exist_ok=True)
     # Built aside and renamed, so that a killed build is never taken for a whole one.
     with tempfile.TemporaryDirectory(dir=BUILD) as scratch:
         folder = Path(scratch) / "bundle"
@@ -50,17 +52,9 @@ def build_bundle(python: str, wanted: Sequence[str]) -> Path:
         _remove_dead_weight(folder)
         _copy_sources(folder)
         make_reproducible(folder)
-        _keep(folder, target)
+        kept_folders.keep(folder, target)
+    kept_folders.forget_unused(BUILD)
     return target
-
-
-def _keep(folder: Path, target: Path) -> None:
-    """Rename the folder, unless another deploy has built the same meanwhile."""
-    try:
-        folder.rename(target)
-    except OSError:
-        if not target.exists():
-            raise
 
 
 def requirements(
