@@ -299,9 +299,16 @@ def _extractor(
 ) -> MediaExtractor:
     from core.adapters.media_routing import RoutedMediaExtractor
 
-    return RoutedMediaExtractor(
-        _decoding_extractor(settings, results), partial(_remote_extractor, rules, fetch)
-    )
+    makers = {"remote": partial(_remote_extractor, rules, fetch)}
+    if settings.media_function is None:
+        makers["logo"] = partial(_extra_extractor, "logo")
+    return RoutedMediaExtractor(_decoding_extractor(settings, results), makers)
+
+
+def _extra_extractor(extra: str) -> MediaExtractor:
+    from core.adapters.media_process import ProcessMediaExtractor
+
+    return ProcessMediaExtractor(libraries=extra)
 
 
 def _decoding_extractor(settings: Settings, results: Blobs) -> MediaExtractor:

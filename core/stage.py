@@ -6,16 +6,18 @@ parameters, declared traits, and one coroutine. It sees the outside only through
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Generic, Literal, Protocol
+from typing import Any, Generic, Literal, Protocol, TypeVar
 
 from core.arrays import Float32, UInt8
 from core.deadline import Deadline
 from core.filtering.conditions import Filter
 from core.hits import Evidence, Hit, QueryChunk, SearchAnswer, SearchRequest, TextRequest
-from core.ports.media import VoteRule
+from core.ports.media import GeometryRule, VoteRule
 from core.rows.row import Row, Rows
 from core.traits import P, Traits
 from core.types import JsonObject, JsonValue, ReadOnlyObject, VectorSpec
+
+T = TypeVar("T")
 
 Category = Literal["filter", "sort", "reduce", "apply", "enrich"]
 
@@ -168,6 +170,14 @@ class StageContext(Protocol):
 
     def vote_rule(self, feature_uri: str) -> VoteRule | None:
         """Return how chunks of this feature's recordings vote, None if it is of no recordings."""
+        ...
+
+    def geometry_rule(self, feature_uri: str) -> GeometryRule | None:
+        """Return how chunks of this feature prove a picture in a picture, None if they do not."""
+        ...
+
+    async def compute(self, work: Callable[[], T]) -> T:
+        """Run what keeps a processor busy in a thread, so that others keep their deadlines."""
         ...
 
     def extractor_params(

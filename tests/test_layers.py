@@ -93,6 +93,7 @@ MAY_USE: dict[str, set[str]] = {
     "tantivy": {"adapters"},
     "snowballstemmer": {"search", "filtering"},
     "PIL": {"media", "handlers"},
+    "cv2": {"media"},
     "av": {"media", "handlers"},
     "aws_lambda_powertools": {"handlers"},
     "snapshot_restore_py": {"handlers"},

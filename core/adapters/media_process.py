@@ -50,9 +50,13 @@ class ProcessMediaExtractor:
     """A `MediaExtractor` over at most `workers` child processes, started when first needed.
 
     Callers beyond that many wait their turn until their deadline. `close` it: it ends children.
+    `libraries` is what they load: `media`, or the name of an extra that is too heavy beside it.
     """
 
-    def __init__(self, *, workers: int = 2, limits: ProcessLimits | None = None) -> None:
+    def __init__(
+        self, *, workers: int = 2, limits: ProcessLimits | None = None, libraries: str = "media"
+    ) -> None:
+        self._libraries = libraries
         self._limits = limits or ProcessLimits()
         self._closed = False
         self._lock = threading.Lock()
@@ -166,7 +170,7 @@ class ProcessMediaExtractor:
         with self._lock:
             if self._closed:
                 raise UnavailableError("the media processes were closed")
-            child = _Child(self._limits)
+            child = _Child(self._limits, self._libraries)
             self._children.add(child)
             return child
 
@@ -191,11 +195,15 @@ class _StillStartingError(Exception):
 class _Child:
     """One process and the parent's end of its socket."""
 
-    def __init__(self, limits: ProcessLimits) -> None:
+    def __init__(self, limits: ProcessLimits, libraries: str) -> None:
         self._ready = False
         self._start_by = Deadline.after(limits.start_seconds)
         ours, theirs = socket.socketpair()
-        arguments = {"memory_bytes": limits.memory_bytes, "cpu_seconds": limits.cpu_seconds}
+        arguments = {
+            "memory_bytes": limits.memory_bytes,
+            "cpu_seconds": limits.cpu_seconds,
+            "libraries": libraries,
+        }
         # -P: not the working directory but only our own path is searched for modules.
         command = [sys.executable, "-P", "-s", "-B", "-m", "core.media.worker"]
         try:

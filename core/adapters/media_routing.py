@@ -1,6 +1,7 @@
-"""Sends each file to who can read it: models elsewhere, or the processes that decode."""
+"""Sends each file to who can read it: models elsewhere, or one of the processes that decode."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from core.adapters.aws_clients import LazyClient
@@ -10,17 +11,25 @@ from core.ports.media import Extraction, MediaExtractor
 
 
 class RoutedMediaExtractor:
-    """A `MediaExtractor` over two: `decoding`, and what `make_remote` makes at first use."""
+    """A `MediaExtractor` over several: `decoding`, and those that `makers` make at first use.
 
-    def __init__(self, decoding: MediaExtractor, make_remote: Callable[[], MediaExtractor]) -> None:
+    They are named by the extra that an extractor needs, or `remote` for models elsewhere.
+    """
+
+    def __init__(
+        self, decoding: MediaExtractor, makers: Mapping[str, Callable[[], MediaExtractor]]
+    ) -> None:
         self._decoding = decoding
-        self._remote: MediaExtractor | None = None
+        self._made: list[MediaExtractor] = []
 
-        def make() -> MediaExtractor:
-            self._remote = make_remote()
-            return self._remote
+        def keeping(make: Callable[[], MediaExtractor]) -> MediaExtractor:
+            made = make()
+            self._made.append(made)
+            return made
 
-        self._make_remote: LazyClient[MediaExtractor] = LazyClient(make)
+        self._others: dict[str, LazyClient[MediaExtractor]] = {
+            name: LazyClient(partial(keeping, make)) for name, make in makers.items()
+        }
 
     def extract(
         self,
@@ -34,8 +43,9 @@ class RoutedMediaExtractor:
         declared_type: str | None = None,
     ) -> Extraction:
         """Return the chunks of one file; see `MediaExtractor.extract`."""
-        remote = find_extractor(extractor).is_remote
-        chosen = self._make_remote() if remote else self._decoding
+        info = find_extractor(extractor)
+        other = self._others.get("remote" if info.is_remote else info.extra or "")
+        chosen = self._decoding if other is None else other()
         return chosen.extract(
             extractor,
             data,
@@ -47,7 +57,6 @@ class RoutedMediaExtractor:
         )
 
     def close(self) -> None:
-        """Close both."""
-        self._decoding.close()
-        if self._remote is not None:
-            self._remote.close()
+        """Close all."""
+        for each in (self._decoding, *self._made):
+            each.close()

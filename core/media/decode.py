@@ -93,6 +93,57 @@ def decode_colours(data: bytes, side: int) -> tuple[int, int, bytes]:
         return upright.width, upright.height, upright.tobytes()
 
 
+@dataclass(frozen=True, slots=True)
+class GreyPicture:
+    """A decoded image: luminances (h, w) on each ground asked for, each different one once, and its
+    own width and height as shown."""
+
+    planes: tuple[NDArray[np.uint8], ...]
+    content_type: str
+    width: int
+    height: int
+    warnings: tuple[MediaWarning, ...]
+
+
+def decode_grey(
+    data: bytes, side: int, declared_type: str | None = None, *, grounds: tuple[int, ...] = (255,)
+) -> GreyPicture:
+    """Decode the first frame, upright, at most `side` px wide or high, on grounds of these greys.
+
+    Raises as `decode_picture`.
+    """
+    mime = _checked_type(data, declared_type)
+    if mime == "image/webp":
+        _check_pixels(_webp_size(data))
+    with _faults_named(mime):
+        from PIL import Image
+
+        image = _open(data, mime)
+        _check_pixels(image.size)
+        notes = _frame_warnings(image)
+        full = image.size
+        share = min(1.0, side / max(full))
+        size = max(1, round(full[0] * share)), max(1, round(full[1] * share))
+        if mime == "image/jpeg":
+            image.draft("L", (2 * side, 2 * side))
+        if image.mode.startswith("I") or image.mode == "F":
+            image.load()  # only a loaded TIFF says what its numbers are
+            made = [_eight_bits(image).resize(size, reducing_gap=2.0)]
+        elif image.has_transparency_data:
+            clear = image.convert("RGBA").resize(size, reducing_gap=2.0)
+            made = [
+                Image.alpha_composite(Image.new("RGBA", size, (grey, grey, grey, 255)), clear)
+                for grey in grounds
+            ]
+        else:
+            made = [image.convert("L").resize(size, reducing_gap=2.0)]
+        orientation = _orientation(image)
+        planes = [np.asarray(_turn(each.convert("L"), orientation), np.uint8) for each in made]
+        distinct = {plane.tobytes(): plane for plane in planes}
+        width, height = full if orientation < 5 else full[::-1]
+        return GreyPicture(tuple(distinct.values()), mime, width, height, notes)
+
+
 def _checked_type(data: bytes, declared_type: str | None) -> str:
     if not data:
         raise MediaError("the file is empty")

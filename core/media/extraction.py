@@ -8,6 +8,7 @@ from core.media.extractors import (
     AUDIO_CHROMAPRINT,
     IMAGE_PDQ,
     IMAGE_PDQ_V1,
+    LOGO_SIFT,
     VIDEO_VPDQ,
     ExtractorInfo,
     find_extractor,
@@ -93,9 +94,18 @@ def _video_vpdq(
     )
 
 
+def _logo_sift(
+    data: bytes, *, as_query: bool, declared_type: str | None, max_chunks: int | None
+) -> Extraction:
+    from core.media.logos import extract_logo
+
+    return extract_logo(data, as_query=as_query, declared_type=declared_type, max_chunks=max_chunks)
+
+
 _RUNS: Mapping[str, _Run] = {
     IMAGE_PDQ.reference: _image_pdq,
     IMAGE_PDQ_V1.reference: _image_pdq_v1,
     AUDIO_CHROMAPRINT.reference: _audio_chromaprint,
     VIDEO_VPDQ.reference: _video_vpdq,
+    LOGO_SIFT.reference: _logo_sift,
 }

@@ -15,7 +15,7 @@ from core.media.parameters import (
     Parameter,
 )
 from core.models.features import index_name
-from core.ports.media import VoteRule
+from core.ports.media import GeometryRule, VoteRule
 from core.types import Metric, VectorSpec
 
 URI_SCHEMES = ("mixpeek", "trawl")
@@ -59,6 +59,8 @@ class ExtractorInfo:
         """`image.pdq@v2`: this version and no other."""
         return f"{self.name}@{self.version}"
 
+    # Of pictures in pictures, how a query's chunks become one answer.
+    geometry: GeometryRule | None = None
     # The extra to install for it, and the modules which that brings.
     extra: str | None = None
     modules: tuple[str, ...] = ()
@@ -196,6 +198,23 @@ VIDEO_VPDQ = ExtractorInfo(
     ),
 )
 
+LOGO_SIFT = ExtractorInfo(
+    name="logo.sift",
+    version="v1",
+    output="keypoints",
+    description=(
+        "Keypoints of a picture (RootSIFT): finds this artwork inside a photograph or a page, and "
+        "where; not the same brand redrawn or recoloured."
+    ),
+    modalities=("image",),
+    metric="cosine",
+    dimension=128,
+    thresholds=Thresholds(match=8, review=6, unit="keypoints that agree, at least"),
+    geometry=GeometryRule(min_score=0.8, near=20, review=6, match=8, chunks=800),
+    extra="logo",
+    modules=("cv2",),
+)
+
 
 def _embedder(
     name: str,
@@ -260,6 +279,7 @@ EXTRACTORS: tuple[ExtractorInfo, ...] = (
     IMAGE_PDQ_V1,
     AUDIO_CHROMAPRINT,
     VIDEO_VPDQ,
+    LOGO_SIFT,
     *EMBEDDERS,
 )
 

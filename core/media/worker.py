@@ -14,7 +14,7 @@ from typing import NoReturn
 from core.errors import MissingExtraError
 from core.media.decode import require_pillow
 from core.media.extraction import extract
-from core.media.extractors import IMAGE_PDQ
+from core.media.extractors import IMAGE_PDQ, LOGO_SIFT
 from core.media.file_types import IMAGES
 from core.media.preview import make_preview
 from core.media.preview_wire import pack_preview
@@ -31,7 +31,10 @@ def main() -> NoReturn:
     """Warm up, lock down, say hello, then answer requests until the socket ends."""
     limits = json.loads(sys.argv[1])
     try:
-        _warm_up()
+        if limits.get("libraries") == "logo":
+            _warm_up_logos()
+        else:
+            _warm_up()
     except Exception as error:  # the parent can only be told now; what is missing is in the text
         _write({"fault": pack_fault(error)}, b"")
         os._exit(1)
@@ -83,6 +86,24 @@ def _warm_up() -> None:
         for name, recording in warm_up_recordings():
             extract(name, recording, as_query=True)
             make_preview(recording)
+
+
+def _warm_up_logos() -> None:
+    """Load OpenCV instead of what the other children load: together they leave little memory."""
+    from core.media.logos import require_opencv
+
+    require_pillow()
+    require_opencv()
+    import numpy as np
+    from PIL import Image
+
+    noise = Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64, 4), np.uint8))
+    with one_processor():
+        for format_name in IMAGES.values():
+            sample = io.BytesIO()
+            noise.convert("RGB").save(sample, format_name)
+            for as_query in (False, True):
+                extract(LOGO_SIFT.name, sample.getvalue(), as_query=as_query)
 
 
 def _thread_count() -> int:

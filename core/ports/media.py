@@ -67,6 +67,23 @@ class VoteRule:
 
 
 @dataclass(frozen=True, slots=True)
+class GeometryRule:
+    """How many near chunks, each a place in a picture, prove that a reference is shown in it: those
+    that one scaling, turning and moving brings to where the reference has them.
+
+    `min_score` is the least similarity that counts, of the `near` best of each chunk. From `match`
+    such places on it is the same, from `review` on perhaps. `chunks` is how many a query has,
+    unless it says.
+    """
+
+    min_score: float
+    near: int
+    review: int
+    match: int
+    chunks: int
+
+
+@dataclass(frozen=True, slots=True)
 class MediaInfo:
     """Facts about a file; width and height as shown, after its orientation tag is applied."""
 

@@ -17,7 +17,7 @@ from core.filtering.paths import MISSING, assign
 from core.hits import Hit, QueryChunk, SearchAnswer, SearchRequest, TextRequest
 from core.media.extractors import find_extractor, view_names
 from core.models.features import index_name
-from core.ports.media import Extraction, VoteRule
+from core.ports.media import Extraction, GeometryRule, VoteRule
 from core.rows.row import Row, Rows, Source
 from core.runtime.environment import Environment, require_pinned
 from core.runtime.searching import (
@@ -258,6 +258,17 @@ class StageRun:
             return find_extractor(feature_uri).votes
         except InvalidRequestError:
             return None  # vectors that documents bring have no extractor
+
+    def geometry_rule(self, feature_uri: str) -> GeometryRule | None:
+        """Return how chunks of this feature prove a picture in a picture."""
+        try:
+            return find_extractor(feature_uri).geometry
+        except InvalidRequestError:
+            return None  # vectors that documents bring have no extractor
+
+    async def compute(self, work: Callable[[], T]) -> T:
+        """Run work in a thread."""
+        return await self._run(work)
 
     def extractor_params(
         self, feature_uri: str, collection_ids: Sequence[str], own: ReadOnlyObject

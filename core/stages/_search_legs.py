@@ -9,11 +9,12 @@ from core.errors import TrawlError
 from core.filtering.conditions import Filter, conjoin, parse_filter
 from core.hits import Evidence, FeatureEvidence, Hit, QueryChunk, SearchAnswer, SearchRequest
 from core.models.queries import SearchEntry
-from core.ports.media import VoteRule
+from core.ports.media import GeometryRule, VoteRule
 from core.rows.fusion import DocumentKey, Method, fuse
 from core.rows.row import Source
 from core.rows.values import canonical, value_at
 from core.stage import StageContext
+from core.stages._geometry import find_sightings, sighted_evidence, sighting_doubts, stored_place
 from core.stages._query_vectors import (
     Preparation,
     Question,
@@ -111,7 +112,10 @@ async def search_leg(
         return Leg(entry, [], {})
     request = _request(params, n, question, within, ctx)
     answer = await ctx.search(request)
-    if rule is not None and any(chunk.start_ms is not None for chunk in question.chunks):
+    geometry = ctx.geometry_rule(preparation.feature_uri)
+    if geometry is not None and question.chunks:
+        leg = await _sighted_leg(entry, geometry, question.chunks, answer, ctx)
+    elif rule is not None and any(chunk.start_ms is not None for chunk in question.chunks):
         leg = await _voted_leg(entry, rule, question.chunks, answer, ctx)
     else:
         add_evidence(ctx, name_of(entry), answer.evidence)
@@ -127,13 +131,18 @@ def _preparation(params: FeatureSearchParams, entry: SearchEntry, ctx: StageCont
     own = params.preparation_of(entry)
     feature_uri = own.feature_uri if own and own.feature_uri else entry.feature_uri
     rule = ctx.vote_rule(feature_uri)
+    geometry = ctx.geometry_rule(feature_uri)
     usual = DEFAULT_CHUNKS if rule is None else rule.chunks
+    most = MAX_CHUNKS
+    if geometry is not None:
+        usual = most = geometry.chunks  # an image's keypoints are many, and small
     asked = (own.params if own else None) or {}
     params_of = ctx.extractor_params(feature_uri, _collections(params, entry, ctx), asked)
     if own is None:
-        chunks = (ctx.max_chunks or usual) if params.auto_preprocess else 1
-        return Preparation(entry.feature_uri, min(chunks, MAX_CHUNKS), params_of)
-    chunks = min(ctx.max_chunks or own.max_chunks or usual, MAX_CHUNKS)
+        whole = params.auto_preprocess or geometry is not None
+        chunks = (ctx.max_chunks or usual) if whole else 1
+        return Preparation(entry.feature_uri, min(chunks, most), params_of)
+    chunks = min(ctx.max_chunks or own.max_chunks or usual, most)
     return Preparation(feature_uri, chunks, params_of)
 
 
@@ -190,6 +199,37 @@ async def _voted_leg(
     )
 
 
+async def _sighted_leg(
+    entry: SearchEntry,
+    rule: GeometryRule,
+    chunks: Sequence[QueryChunk],
+    answer: SearchAnswer,
+    ctx: StageContext,
+) -> Leg:
+    """Return the leg of pictures inside a picture: one document for each reference seen in it."""
+    near = [[hit for hit in hits if hit.score >= rule.min_score] for hits in answer.hits]
+    by_key = {(h.document_id, h.source.collection_id): h for hits in near for h in hits}
+    rows = await ctx.load(list(by_key.values()), ["_internal"])
+    stored = {key: stored_place(key, row.fields) for key, row in zip(by_key, rows, strict=True)}
+    lists = [[((h.document_id, h.source.collection_id), h.score) for h in hits] for hits in near]
+    sightings = await ctx.compute(lambda: find_sightings(rule, chunks, lists, stored))
+    evidence = sighted_evidence(rule, answer.evidence, sightings)
+    add_evidence(ctx, name_of(entry), evidence)
+    floor = -np.inf if entry.min_score is None else entry.min_score
+    kept = [each for each in sightings if each.score(rule) >= floor]
+    if not sightings:
+        full = sum(len(hits) >= rule.near for hits in near)
+        ctx.report.incomplete.extend(sighting_doubts(rule, chunks, full))
+    return Leg(
+        entry,
+        [(each.key, each.score(rule)) for each in kept],
+        by_key,
+        cut=len(sightings) - len(kept),
+        similarity={each.key: each.similarity for each in kept},
+        moments={each.key: {**each.to_json(), "chunks_searched": len(chunks)} for each in kept},
+    )
+
+
 def _note_doubts(
     ctx: StageContext, rule: VoteRule, chunks: Sequence[QueryChunk], full: SearchEntry | None
 ) -> None:
@@ -215,11 +255,13 @@ def _request(
 ) -> SearchRequest:
     entry = params.searches[n]
     collection_ids, filter_ = scope_of(params, n, ctx)
+    geometry = ctx.geometry_rule(entry.feature_uri) if question.chunks else None
+    wanted = hits_needed(params, entry, question.chunks, ctx)
     return SearchRequest(
         collection_ids=collection_ids,
         feature_uri=entry.feature_uri,
         vectors=question.vectors,
-        k=hits_needed(params, entry, question.chunks, ctx),
+        k=wanted if geometry is None else geometry.near,
         filter=filter_,
         within=within,
         # Who sends a vector asks for what is near that vector.

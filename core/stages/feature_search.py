@@ -13,6 +13,7 @@ from core.rows.row import Row, Rows, Source
 from core.stage import Stage, StageContext
 from core.stages._concurrency import run_together
 from core.stages._facets import count_facets
+from core.stages._geometry import GEOMETRY_FIELDS
 from core.stages._lexical_legs import lexical_leg
 from core.stages._search_legs import Leg, known_requests, rows_wanted, search_leg
 from core.stages._search_params import FeatureSearchParams
@@ -301,7 +302,9 @@ def _reads(params: FeatureSearchParams) -> FieldSet:
 def _writes(params: FeatureSearchParams) -> FieldSet:
     if params.group_by is not None and params.group_by.output_mode == "all":
         return ALL
-    return frozenset({"score", "feature_uri", "features", "query_chunks", *MOMENT_FIELDS})
+    return frozenset(
+        {"score", "feature_uri", "features", "query_chunks", *MOMENT_FIELDS, *GEOMETRY_FIELDS}
+    )
 
 
 def _sets(params: FeatureSearchParams) -> FieldSet:

@@ -3,7 +3,7 @@
 import inspect
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -14,11 +14,13 @@ from core.filtering.conditions import Filter
 from core.filtering.operators import matches
 from core.filtering.paths import MISSING, resolve
 from core.hits import Evidence, Hit, QueryChunk, SearchAnswer, SearchRequest, TextRequest
-from core.ports.media import VoteRule
+from core.ports.media import GeometryRule, VoteRule
 from core.rows.row import Row, Rows, Source
 from core.stage import StageReport
 from core.types import JsonObject, JsonValue, Metric, ReadOnlyObject, VectorSpec
 from tests.core.bm25 import bm25_scores
+
+T = TypeVar("T")
 
 Extractor = Callable[[str], Sequence[QueryChunk]]
 Embedder = Callable[[str], Sequence[float]]
@@ -61,6 +63,7 @@ class FakeContext:
     report: StageReport = field(default_factory=StageReport)
     metrics: Mapping[str, Metric] = field(default_factory=dict)
     vote_rules: Mapping[str, VoteRule] = field(default_factory=dict)
+    geometry_rules: Mapping[str, GeometryRule] = field(default_factory=dict)
     extractor: Extractor | None = None
     embedder: Embedder | None = None
     retrievers: Mapping[str, Retriever] = field(default_factory=dict)
@@ -227,6 +230,12 @@ class FakeContext:
 
     def vote_rule(self, feature_uri: str) -> VoteRule | None:
         return self.vote_rules.get(feature_uri)
+
+    def geometry_rule(self, feature_uri: str) -> GeometryRule | None:
+        return self.geometry_rules.get(feature_uri)
+
+    async def compute(self, work: Callable[[], T]) -> T:
+        return work()
 
     def extractor_params(
         self, feature_uri: str, collection_ids: Sequence[str], own: ReadOnlyObject
