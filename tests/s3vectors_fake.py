@@ -284,6 +284,8 @@ def _clause(name: str, operand: Json, metadata: Metadata) -> bool:
 
 
 def _test(operator: str, wanted: Json, stored: Json) -> bool:
+    if operator in ("$in", "$ne", "$nin") and isinstance(stored, list):
+        return False  # what they say of a list is not documented: take the worst
     if operator == "$exists":
         _need(isinstance(wanted, bool), operator, "a boolean")
         return (stored is not None) is bool(wanted)

@@ -1,15 +1,16 @@
 """Filters that a vector index may apply by itself: coarser than ours, and never stricter.
 
-An index knows a few fields of each document, declared with the collection, as lists of tokens
-(`v`) and as the least and greatest of their numbers and times. Tokens keep types apart, so what
-the index's own rules say about mixed types, arrays and missing fields does not matter: each
-pushed condition reads one list that is never empty, or one number. What passes is filtered again,
-exactly; what cannot be said is left out.
+An index knows a few fields of each document, declared with the collection, as tokens (`v`) and as
+the least and greatest of their numbers and times. Tokens keep types apart, so what the index's own
+rules say about mixed types and missing fields does not matter. Of a list its documentation says
+one thing only, that `$eq` meets any of its elements: so documents of several tokens are marked
+(`m`), and pass whatever else is asked. What passes is filtered again, exactly; what cannot be said
+is left out.
 """
 
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from hashlib import blake2b
 from typing import Any, Final
 
@@ -29,13 +30,17 @@ _NEGATED: Final = {"eq": "ne", "ne": "eq", "in": "nin", "nin": "in"}
 
 
 def metadata_of(document: Mapping[str, Any], fields: Sequence[str]) -> JsonObject:
-    """Return what the index is told of a document; field n is under the names `v{n}` (tokens),
-    `a{n}` and `b{n}` (least and greatest number), `s{n}` and `t{n}` (times, Unix seconds)."""
+    """Return what the index is told of a document; field n is under the names `v{n}` (its token, or
+    several), `m{n}` (whether there are several), `a{n}` and `b{n}` (least and greatest number),
+    `s{n}` and `t{n}` (times, Unix seconds)."""
     metadata: JsonObject = {}
     for n, path in enumerate(fields):
         value = resolve(document, path)
         scalars = [] if value is MISSING else list(_scalars(value))
-        metadata[f"v{n}"] = list(dict.fromkeys(map(_token, scalars))) or [_empty_token(value)]
+        tokens = list(dict.fromkeys(map(_token, scalars))) or [_empty_token(value)]
+        metadata[f"v{n}"] = tokens if len(tokens) > 1 else tokens[0]
+        if len(tokens) > 1:
+            metadata[f"m{n}"] = True
         numbers = [v for v in scalars if isinstance(v, int | float) and not isinstance(v, bool)]
         if numbers:
             metadata[f"a{n}"] = min(map(_rounded_down, numbers))
@@ -60,7 +65,7 @@ def push_down(tree: Filter | None, fields: Sequence[str]) -> JsonObject | None:
         known = [part for part in parts if part is not None]
         if not known or len(known) < len(parts):
             return None
-        return known[0] if len(known) == 1 else {"$or": known}
+        return _any_of(known)
     return _all_of([_negated(part, fields) for part in tree.parts])
 
 
@@ -109,19 +114,29 @@ def _membership(operator: str, condition: Condition, n: int) -> JsonObject | Non
         # Tokens keep case.
         if not condition.case_sensitive and any(isinstance(one, str) for one in operands):
             return None
-        return {f"v{n}": {"$in": tokens} if len(tokens) > 1 else {"$eq": tokens[0]}}
+        return _any_of({f"v{n}": {"$eq": token}} for token in tokens)
     # Two long texts may share a token: it may exclude neither.
     if any(token.startswith(_HASHED) for token in tokens):
         return None
-    return {f"v{n}": {"$nin": tokens}} if len(tokens) > 1 else {f"v{n}": {"$ne": tokens[0]}}
+    return _other_than({"$nin": tokens} if len(tokens) > 1 else {"$ne": tokens[0]}, n)
 
 
 def _presence(operator: str, wanted: bool, n: int) -> JsonObject:
-    name = f"v{n}"
-    if operator == "exists":
-        return {name: {"$ne": _ABSENT} if wanted else {"$eq": _ABSENT}}
+    if wanted is (operator == "exists"):
+        return _other_than({"$ne": _ABSENT}, n)
     # [null] is not null, and has null's token.
-    return {name: {"$in": [_ABSENT, _NULL]} if wanted else {"$ne": _ABSENT}}
+    tokens = (_ABSENT,) if operator == "exists" else (_ABSENT, _NULL)
+    return _any_of({f"v{n}": {"$eq": token}} for token in tokens)
+
+
+def _any_of(parts: Iterable[JsonObject]) -> JsonObject:
+    known = list(parts)
+    return known[0] if len(known) == 1 else {"$or": known}
+
+
+def _other_than(test: JsonObject, n: int) -> JsonObject:
+    """Return a condition on a single token, which documents of several pass in any case."""
+    return _any_of([{f"v{n}": test}, {f"m{n}": {"$eq": True}}])
 
 
 def _range(operator: str, operand: JsonValue, n: int) -> JsonObject | None:
