@@ -1,138 +1,78 @@
-"""A folder of files into a collection: each file once, however often and from wherever it runs."""
+"""Files into a collection: each once, however often and from wherever it runs."""
 
-import base64
 import hashlib
-import os
 import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
-from fnmatch import fnmatch
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
 from typing import Any, Final
 
+from core.errors import InvalidRequestError
+from core.media.extractors import find_extractor
 from core.types import JsonObject
 from handlers.client import Client, api_path
 from handlers.client_errors import ApiError
+from handlers.load_report import LoadReport
+from handlers.load_requests import (
+    MAX_FILE_BYTES,
+    Advance,
+    KnownFile,
+    Sending,
+    encode_file,
+    problem_of,
+    update_fields,
+)
+from handlers.load_sources import AnyFile, LocalFile, find_files, read_head, refuse_kind
 
-# How many files are asked about at once, two ids each; the API's own bound is 1,000.
+__all__ = ["MAX_FILE_BYTES", "encode_file", "ensure_place", "find_files", "load_files"]
+
+# How many files are asked about at once; the API's own bound is 1,000.
 _ASKED: Final = 500
 # One request's files. Base64 makes them a third larger, and Lambda takes 6 MB.
 _BATCH_FILES: Final = 32
 _BATCH_BYTES: Final = 4_000_000
-# Larger ones no request can carry: the local server takes 64 MB, as base64.
-MAX_FILE_BYTES: Final = 45_000_000
 _WORKERS: Final = 3
-# What one request's faults mean for its files alone; anything else ends the whole load.
-_FILES_OWN: Final = frozenset({400, 413, 422})
-DATA_URI: Final = "data:application/octet-stream;base64,"
-
-Advance = Callable[[int], None]
-
-
-@dataclass(frozen=True, slots=True)
-class LocalFile:
-    """A file below the folder; `name` is its path there, with slashes."""
-
-    name: str
-    path: Path
-    raw_name: bytes = field(repr=False)
+_NO_COLLECTION: Final = (
+    "there is no collection {}: with --extractor it is made, by image.pdq, audio.chromaprint or "
+    "video.vpdq"
+)
 
 
 @dataclass(frozen=True, slots=True)
-class _Hashed:
-    """A file whose content is known. The id says where it lies and what it holds."""
+class _Refusal:
+    """Why a file is not sent; `is_kind` if it is nothing that the extractor reads."""
 
-    file: LocalFile
-    sha256: str
-    size: int
-
-    @property
-    def document_id(self) -> str:
-        digest = hashlib.sha256(self.file.raw_name + b"\0" + self.sha256.encode()).hexdigest()
-        return f"file_{digest[:32]}"
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """A file that could not be loaded, or can never be found, and why."""
-
-    name: str
     reason: str
-
-    def to_json(self) -> JsonObject:
-        """Return it as `--json` prints it."""
-        return {"file": self.name, "reason": self.reason}
-
-
-@dataclass(slots=True)
-class LoadReport:
-    """What a load did. `unsearchable` files are stored, without anything to compare with;
-    `partial` ones with less than the file holds."""
-
-    loaded: int = 0
-    skipped: int = 0
-    failed: list[Problem] = field(default_factory=list)
-    unsearchable: list[Problem] = field(default_factory=list)
-    partial: list[Problem] = field(default_factory=list)
-
-    def to_json(self) -> JsonObject:
-        """Return it as `--json` prints it."""
-        return {
-            "loaded": self.loaded,
-            "skipped": self.skipped,
-            "failed": [problem.to_json() for problem in self.failed],
-            "unsearchable": [problem.to_json() for problem in self.unsearchable],
-            "partial": [problem.to_json() for problem in self.partial],
-        }
-
-
-def find_files(folder: Path, patterns: Sequence[str] = ()) -> list[LocalFile]:
-    """Return the files below a folder by path, hidden ones left out; `patterns` choose by name.
-
-    Links to files count as files; links to folders are not followed, as they may lead in circles.
-    """
-    found = []
-    for place, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        for name in names:
-            if name.startswith(".") or not _is_wanted(name, patterns):
-                continue
-            path = Path(place) / name
-            raw = os.fsencode(path.relative_to(folder).as_posix())
-            found.append(LocalFile(raw.decode("utf-8", "replace"), path, raw))
-    return sorted(found, key=lambda file: file.raw_name)
-
-
-def _is_wanted(name: str, patterns: Sequence[str]) -> bool:
-    return not patterns or any(fnmatch(name.lower(), pattern.lower()) for pattern in patterns)
+    is_kind: bool = False
 
 
 def ensure_place(
-    client: Client, collection: str, extractor: str, *, say: Callable[[str], None]
+    client: Client, collection: str, extractor: str | None, *, say: Callable[[str], None]
 ) -> JsonObject:
     """Return the collection, made together with its namespace if they are not there.
 
-    `ApiError`, also for a collection with another extractor (409).
+    Without an extractor it must be there already. `ApiError`, also for a collection with another
+    extractor, or none (409).
     """
     namespace = client.namespace
-    if namespace is not None:
+    if namespace is not None and extractor is not None:
         missing = client.find(api_path("namespaces", namespace)) is None
         if missing and _create(client, "namespaces", {"namespace_name": namespace}):
             say(f"made the namespace {namespace}")
     found = client.find(api_path("collections", collection))
     if found is None:
+        if extractor is None:
+            raise ApiError(404, {"error": {"message": _NO_COLLECTION.format(collection)}})
         wanted = {"feature_extractor_name": extractor}
         body = {"collection_name": collection, "feature_extractor": wanted}
         if _create(client, "collections", body):
             say(f"made the collection {collection}, with the extractor {extractor}")
         found = client.call("GET", api_path("collections", collection))
     own = (found.get("feature_extractor") or {}).get("feature_extractor_name")
-    if own != extractor:
-        message = (
-            f"the collection {collection} has the extractor {own or 'of none'}, not {extractor}"
-        )
+    if own is None or own != (extractor or own):
+        wants = f", not {extractor}" if extractor else ": files cannot be loaded into it"
+        message = f"the collection {collection} has the extractor {own or 'of none'}{wants}"
         raise ApiError(409, {"error": {"message": message}})
     place: JsonObject = found
     return place
@@ -152,44 +92,60 @@ def _create(client: Client, kind: str, body: JsonObject) -> bool:
 def load_files(
     client: Client,
     place: JsonObject,
-    files: Sequence[LocalFile],
+    files: Sequence[AnyFile],
     *,
     advance: Advance = lambda _count: None,
 ) -> LoadReport:
     """Load what the collection does not hold yet. One bad file costs only itself.
 
     Raises `ClientError` if the service fails; what was acknowledged stays, and the next call goes
-    on from there.
+    on from there. So it is after Ctrl-C, which waits for what is under way; a second one does not.
     """
     report = LoadReport()
-    with ThreadPoolExecutor(_WORKERS) as pool:
+    modalities = _modalities(place)
+    seen: set[str] = set()
+    pool = ThreadPoolExecutor(_WORKERS, thread_name_prefix="load")
+    try:
         for group in _parts(files, _ASKED):
-            hashed = list(pool.map(_hash, group))
-            report.failed += [one for one in hashed if isinstance(one, Problem)]
-            good = [one for one in hashed if isinstance(one, _Hashed)]
-            missing = _missing(client, place, good)
-            report.skipped += len(good) - len(missing)
+            good = _look_at(pool, group, modalities, report, seen)
+            missing, changed = _compare(client, place, good)
+            report.skipped += len(good) - len(missing) - len(changed)
             advance(len(group) - len(missing))
-            _run(
-                pool,
-                [_Sending(client, place, batch, advance) for batch in _batches(missing)],
-                report,
-            )
+            update_fields(client, place, changed, report)
+            _run(pool, [Sending(client, place, one, advance) for one in _batches(missing)], report)
+            if report.stopped:
+                break
+    except KeyboardInterrupt:
+        if report.stopped:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+        report.stopped = True
+    pool.shutdown(cancel_futures=True)
     return report
 
 
-def _run(pool: ThreadPoolExecutor, work: Sequence["_Sending"], report: LoadReport) -> None:
-    futures: list[Future[LoadReport]] = [pool.submit(sending) for sending in work]
+def _run(pool: ThreadPoolExecutor, work: Sequence[Sending], report: LoadReport) -> None:
+    futures = [pool.submit(sending) for sending in work]
     try:
-        for future in futures:
-            part = future.result()
-            report.loaded += part.loaded
-            report.failed += part.failed
-            report.unsearchable += part.unsearchable
-            report.partial += part.partial
-    finally:
-        for future in futures:
-            future.cancel()
+        wait(futures, return_when=FIRST_EXCEPTION)
+    except KeyboardInterrupt:
+        report.stopped = True
+    for future in futures:
+        future.cancel()
+    wait(futures)
+    for future in futures:
+        if not future.cancelled():
+            report.add(future.result())
+
+
+def _modalities(place: JsonObject) -> Sequence[str] | None:
+    """Return the kinds of media that a collection takes, None if any file may be one."""
+    name = (place.get("feature_extractor") or {}).get("feature_extractor_name")
+    try:
+        found = find_extractor(str(name)).modalities
+    except InvalidRequestError:
+        return None  # a newer server's: it will say itself what it cannot read
+    return None if "text" in found else found
 
 
 def _parts(items: Iterable[Any], size: int) -> Iterator[list[Any]]:
@@ -198,128 +154,89 @@ def _parts(items: Iterable[Any], size: int) -> Iterator[list[Any]]:
         yield part
 
 
-def _hash(file: LocalFile) -> _Hashed | Problem:
+def _look_at(
+    pool: ThreadPoolExecutor,
+    files: Sequence[AnyFile],
+    modalities: Sequence[str] | None,
+    report: LoadReport,
+    seen: set[str],
+) -> list[KnownFile]:
+    """Return the files that are worth sending; the others go into the report."""
+    good = []
+    for file, found in zip(files, pool.map(lambda one: _know(one, modalities), files), strict=True):
+        if isinstance(found, KnownFile):
+            if found.document_id in seen:
+                report.skipped += 1  # named twice, by a folder and by itself for instance
+            else:
+                seen.add(found.document_id)
+                good.append(found)
+        elif found.is_kind:
+            report.other_kinds.append(problem_of(file, found.reason))
+        else:
+            report.failed.append(problem_of(file, found.reason))
+    return good
+
+
+def _know(file: AnyFile, modalities: Sequence[str] | None) -> KnownFile | _Refusal:
+    if not isinstance(file, LocalFile):
+        reason = None if modalities is None else refuse_kind(file, modalities, None)
+        return KnownFile(file) if reason is None else _Refusal(reason, is_kind=True)
     try:
         status = file.path.stat()
+        # Before it is opened: a pipe would be waited for.
         if not stat.S_ISREG(status.st_mode):
-            return Problem(file.name, "not a regular file")
+            return _Refusal("not a regular file")
+        head = read_head(file.path)
+        reason = None if modalities is None else refuse_kind(file, modalities, head)
+        if reason is not None:
+            return _Refusal(reason, is_kind=True)
         if status.st_size > MAX_FILE_BYTES:
-            return Problem(file.name, f"larger than {MAX_FILE_BYTES // 1_000_000} MB")
+            return _Refusal(f"larger than {MAX_FILE_BYTES // 1_000_000} MB")
         with file.path.open("rb") as content:
             digest = hashlib.file_digest(content, "sha256").hexdigest()
-    except OSError as error:
-        return Problem(file.name, error.strerror or str(error))
-    return _Hashed(file, digest, status.st_size)
+    except (OSError, ValueError) as error:
+        return _Refusal(getattr(error, "strerror", None) or str(error))
+    return KnownFile(file, digest, status.st_size)
 
 
-def _missing(client: Client, place: JsonObject, files: Sequence[_Hashed]) -> list[_Hashed]:
-    """Return the files that the collection does not hold."""
+def _compare(
+    client: Client, place: JsonObject, files: Sequence[KnownFile]
+) -> tuple[list[KnownFile], dict[str, tuple[KnownFile, JsonObject]]]:
+    """Return the files that the collection does not hold as they are, and those of which it only
+    has other fields, by id, with these."""
     if not files:
-        return []
-    # Of a file with several chunks each is a document, and none has the file's own id.
-    first = {file.document_id: f"{file.document_id}#0" for file in files}
+        return [], {}
     body = {
-        "document_ids": [*first, *first.values()],
+        "document_ids": [file.document_id for file in files],
         "collection_id": place["collection_id"],
     }
     answer = client.call("POST", api_path("documents", "batch-get"), body)
-    missing = set(answer["not_found"])
-    return [file for file in files if {file.document_id, first[file.document_id]} <= missing]
+    held = {document["document_id"]: document for document in answer["documents"]}
+    missing: list[KnownFile] = []
+    changed: dict[str, tuple[KnownFile, JsonObject]] = {}
+    for file in files:
+        document = held.get(file.document_id)
+        fields = {} if document is None else file.changed_fields(document)
+        if document is None or not file.is_content_of(document) or _merges(fields):
+            missing.append(file)
+        elif fields:
+            changed[file.document_id] = file, fields
+    return missing, changed
 
 
-def _batches(files: Iterable[_Hashed]) -> Iterator[list[_Hashed]]:
-    batch: list[_Hashed] = []
+def _merges(fields: JsonObject) -> bool:
+    # A patch would add to an object what it is to become, instead of replacing it.
+    return any(isinstance(value, dict) for value in fields.values())
+
+
+def _batches(files: Iterable[KnownFile]) -> Iterator[list[KnownFile]]:
+    batch: list[KnownFile] = []
     size = 0
     for file in files:
-        if batch and (len(batch) == _BATCH_FILES or size + file.size > _BATCH_BYTES):
+        if batch and (len(batch) == _BATCH_FILES or size + file.weight > _BATCH_BYTES):
             yield batch
             batch, size = [], 0
         batch.append(file)
-        size += file.size
+        size += file.weight
     if batch:
         yield batch
-
-
-@dataclass(frozen=True, slots=True)
-class _Sending:
-    """One request's files, read when their turn comes."""
-
-    client: Client
-    place: JsonObject
-    batch: Sequence[_Hashed]
-    advance: Advance
-
-    def __call__(self) -> LoadReport:
-        report = LoadReport()
-        documents = [document for file in self.batch if (document := _document(file, report))]
-        self._send(documents, report)
-        self.advance(len(self.batch))
-        return report
-
-    def _send(self, documents: list[JsonObject], report: LoadReport) -> None:
-        """Upsert; of a request that is refused each file is tried alone, to find the culprit."""
-        if not documents:
-            return
-        path = api_path("namespaces", self.place["namespace_id"], "documents", "upsert")
-        body = {"documents": documents, "collection_id": self.place["collection_id"]}
-        try:
-            answer = self.client.call("POST", path, body)
-        except ApiError as error:
-            if error.status not in _FILES_OWN:
-                raise
-            if len(documents) == 1:
-                report.failed.append(Problem(documents[0]["payload"]["path"], str(error)))
-                return
-            for document in documents:
-                self._send([document], report)
-            return
-        names = {document["document_id"]: document["payload"]["path"] for document in documents}
-        for failure in answer["failed"]:
-            name = names[failure["document_id"]]
-            report.failed.append(Problem(name, failure["error"]["message"]))
-        unsearchable = dict.fromkeys(answer["unsearchable_document_ids"])
-        for warning in answer["warnings"]:
-            document_id, _, reason = warning.partition(": ")
-            if document_id in unsearchable:
-                unsearchable[document_id] = unsearchable[document_id] or reason
-            elif document_id in names:
-                report.partial.append(Problem(names[document_id], reason))
-        report.unsearchable += [
-            Problem(names[document_id], reason or "nothing to compare with")
-            for document_id, reason in unsearchable.items()
-        ]
-        report.loaded += len(documents) - len(answer["failed"])
-
-
-def _document(file: _Hashed, report: LoadReport) -> JsonObject | None:
-    try:
-        data = file.file.path.read_bytes()
-    except OSError as error:
-        report.failed.append(Problem(file.file.name, error.strerror or str(error)))
-        return None
-    if hashlib.sha256(data).hexdigest() != file.sha256:
-        report.failed.append(Problem(file.file.name, "it changed while it was being loaded"))
-        return None
-    try:
-        content = encode_file(data)
-    except ValueError as error:
-        report.failed.append(Problem(file.file.name, str(error)))
-        return None
-    return {
-        "document_id": file.document_id,
-        "content": content,
-        "payload": {
-            "path": file.file.name,
-            "filename": file.file.name.rpartition("/")[2],
-            "sha256": file.sha256,
-            "size_bytes": file.size,
-        },
-    }
-
-
-def encode_file(data: bytes) -> str:
-    """Return a file as a data URI of no type: what a name ends with proves nothing, and a picture
-    with a wrong ending is still to be compared. `ValueError` if it is empty."""
-    if not data:
-        raise ValueError("the file is empty")
-    return DATA_URI + base64.b64encode(data).decode()

@@ -100,7 +100,7 @@ class DirectoryBlobs:
         check_range(start, length)
         path = self._path(key)
         with _mapped_errors(key), path.open("rb") as file:
-            if if_match is not None and _etag(file.fileno()) != if_match:
+            if if_match is not None and _etag(os.fstat(file.fileno())) != if_match:
                 raise ConflictError(f"blob has changed: {key}")
             file.seek(start)
             return file.read(-1 if length is None else length)
@@ -118,7 +118,7 @@ class DirectoryBlobs:
         path = self._path(key)
         # Opened, because a folder has a size too.
         with _mapped_errors(key), path.open("rb") as file:
-            return BlobInfo(key, os.fstat(file.fileno()).st_size, _etag(file.fileno()))
+            return BlobInfo(key, os.fstat(file.fileno()).st_size, _etag(os.fstat(file.fileno())))
 
     def delete(self, key: str) -> None:
         """Remove the object; absent is fine."""
@@ -215,9 +215,8 @@ def verify(
     return genuine and now < int(expires)
 
 
-def _etag(descriptor: int) -> str:
+def _etag(facts: os.stat_result) -> str:
     """Return what no other file of the same name has: every put writes a file of its own."""
-    facts = os.fstat(descriptor)
     return f"{facts.st_mtime_ns:x}-{facts.st_ino:x}-{facts.st_size:x}"
 
 
@@ -293,4 +292,5 @@ def _walk(folder: Path, base: str, prefix: str) -> Iterator[BlobInfo]:
                 yield from _walk(folder / name, key, prefix)
         elif key.startswith(prefix):
             with suppress(FileNotFoundError):
-                yield BlobInfo(key, names[name].stat().st_size)
+                facts = names[name].stat()
+                yield BlobInfo(key, facts.st_size, _etag(facts))

@@ -165,7 +165,7 @@ class S3Blobs:
             with self._mapped_errors(prefix):
                 answer = self._client().list_objects_v2(**request)
             for item in answer.get("Contents", ()):
-                yield BlobInfo(item["Key"], item["Size"])
+                yield BlobInfo(item["Key"], item["Size"], item["ETag"])
             if not answer.get("IsTruncated"):
                 return
             request["ContinuationToken"] = answer["NextContinuationToken"]

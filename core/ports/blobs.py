@@ -13,8 +13,7 @@ Follow = Callable[[memoryview], None]
 class BlobInfo:
     """A stored object's key and its size in bytes.
 
-    `etag` is another text for other bytes of the same key, and no part of what makes two equal;
-    only `head` gives it.
+    `etag` is another text for other bytes of the same key, and no part of what makes two equal.
     """
 
     key: str

@@ -104,6 +104,7 @@ class BlobsContract:
         first = blobs.head("k").etag
         assert first
         assert blobs.head("k").etag == first
+        assert [one.etag for one in blobs.list("k")] == [first]
         blobs.put("k", b"other")
         assert blobs.head("k").etag not in ("", first)
 

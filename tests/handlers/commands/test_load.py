@@ -4,6 +4,8 @@ import hashlib
 import os
 from pathlib import Path
 
+import pytest
+
 from handlers.local import start_background
 from tests.core.media.pictures import encode, landscape
 from tests.handlers.commands.command_line import (
@@ -147,3 +149,64 @@ def test_a_data_folder_may_be_used_while_it_is_served(tmp_path: Path, folder: Pa
             assert row["verdict"] == "match"
     finally:
         running.stop()
+
+
+def test_sources_of_all_sorts_are_one_load(trawl: Trawl, folder: Path, tmp_path: Path) -> None:
+    refs = tmp_path / "refs"
+    write_pictures(refs, 3, first=10)
+    (refs / "list.csv").write_text("path,id,artist\n10.png,ten,x\nnowhere.png,,\n11.png,ten,\n")
+    write_pictures(tmp_path / "odd [1]", 1, first=20)
+    sources = [
+        str(folder),
+        f"{refs}/*2.png",
+        str(refs / "list.csv"),
+        str(tmp_path / "odd [1]" / "20.png"),
+    ]
+    report = trawl.json("load", *sources, *INTO_PHOTOS, status=1)
+    assert (report["loaded"], report["document_count"]) == (7, 7)
+    assert {entry["file"] for entry in report["failed"]} == {"list.csv:4", "nowhere.png"}
+    again = trawl.json("load", *sources, "--collection", "photos", status=1)
+    assert (again["loaded"], again["skipped"]) == (0, 7)
+
+
+def test_other_kinds_are_left_out_and_grouped(trawl: Trawl, folder: Path) -> None:
+    for n in range(5):
+        (folder / f"{n}.txt").write_text("notes")
+    (folder / "song.png").write_bytes(b"ID3\x04" + bytes(20))
+    os.mkfifo(folder / "pipe")
+    shown = trawl.run("load", str(folder), *INTO_PHOTOS, status=1)
+    assert shown.stdout.startswith(
+        "loaded 4, skipped 0 loaded before, left out 6 of other kinds, failed 1; photos holds 4"
+    )
+    assert "left out: 5 files: not a picture (text/plain): 0.txt, 1.txt, 2.txt, …" in shown.stderr
+    assert "left out: song.png: not a picture (audio/mpeg)" in shown.stderr
+    (folder / "pipe").unlink()
+    assert len(load_folder(trawl, folder)["other_kinds"]) == 6
+
+
+def test_what_names_nothing_is_wrong_usage(trawl: Trawl, tmp_path: Path) -> None:
+    for source in ("nowhere", "nowhere/*.png", "s3://", "refs.csv"):
+        trawl.run("load", str(tmp_path / source) if ":" not in source else source,
+                  *INTO_PHOTOS, status=2)  # fmt: skip  # a command line
+    (tmp_path / "refs.csv").write_text("file\nx.png\n")
+    shown = trawl.run("load", str(tmp_path / "refs.csv"), *INTO_PHOTOS, status=1)
+    assert "no column path" in shown.stderr
+
+
+def test_without_an_extractor_the_collection_must_be_there(trawl: Trawl, folder: Path) -> None:
+    shown = trawl.run("load", str(folder), "--collection", "photos", status=1)
+    assert "no collection photos" in shown.stderr or "namespace" in shown.stderr
+
+
+def test_a_second_ctrl_c_ends_the_command_at_once(
+    trawl: Trawl, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    def leave(status: int) -> None:
+        raise SystemExit(status)
+
+    monkeypatch.setattr("handlers.commands.load.load_files", interrupt)
+    monkeypatch.setattr(os, "_exit", leave)
+    assert "run it again" in trawl.run("load", str(folder), *INTO_PHOTOS, status=130).stderr
