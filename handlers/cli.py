@@ -15,6 +15,7 @@ from handlers.client_errors import ApiError, ClientError
 _COMMANDS: Final = {
     "serve": "handlers.commands.serve:serve",
     "keys": "handlers.commands.keys:keys",
+    "namespaces": "handlers.commands.namespaces:namespaces",
     "load": "handlers.commands.load:load",
     "retrievers": "handlers.commands.retrievers:retrievers",
     "batch": "handlers.commands.batch:batch",

@@ -76,6 +76,14 @@ class Connection:
         finally:
             app.close()
 
+    def assets_bucket(self) -> str | None:
+        """Return the bucket of files by upload; None unless calls go to a deployment's table."""
+        from core.settings import variable_of
+
+        if self.api is not None or not _is_on_table(self.data):
+            return None
+        return os.environ.get(variable_of("assets_bucket"))
+
 
 def _is_without_namespace(error: ApiError) -> bool:
     return error.status == 404 and error.details.get("resource") == "namespace"
@@ -83,11 +91,17 @@ def _is_without_namespace(error: ApiError) -> bool:
 
 def _build_app(data: Path | None) -> "App":
     from core.app import build_app
-    from core.settings import Settings, variable_of
+    from core.settings import Settings
 
-    if data is None and os.environ.get(variable_of("table")):
+    if _is_on_table(data):
         return build_app(Settings.from_environment(os.environ))
     return build_app(Settings.local(data or DEFAULT_DATA, os.environ))
+
+
+def _is_on_table(data: Path | None) -> bool:
+    from core.settings import variable_of
+
+    return data is None and bool(os.environ.get(variable_of("table")))
 
 
 def connection_options(*, namespace: bool = True) -> Callable[[F], Callable[..., Any]]:

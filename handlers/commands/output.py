@@ -9,7 +9,7 @@ from typing import Any, Final
 import click
 import orjson
 
-_NAMES: Final = frozenset({"file", "best match", "namespaces", "stages"})
+_NAMES: Final = frozenset({"file", "best match", "namespaces", "stages", "upload to"})
 
 
 @dataclass(frozen=True, slots=True)
