@@ -5,6 +5,7 @@ import base64
 import threading
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TypeVar
 
 import numpy as np
@@ -32,6 +33,7 @@ from core.runtime.searching import (
 from core.runtime.texts import search_texts
 from core.runtime.views import evidence_of_same_rows, merge_views, view_requests
 from core.stage import StageReport
+from core.storage.files import find_file, find_first
 from core.storage.snapshot import Ref
 from core.types import JsonObject, JsonValue, ReadOnlyObject, VectorSpec
 
@@ -184,7 +186,7 @@ class StageRun:
         def find() -> dict[int, Row]:
             (snapshot,) = environment.pin([collection])
             if field_path == "document_id":
-                found = _find_ids(snapshot.collection_id, snapshot.find, values)
+                found = _find_ids(snapshot.collection_id, partial(find_first, snapshot), values)
             else:
                 found = find_by_field(snapshot, field_path, values)
             return {at: load_row(environment, *item, columns=None) for at, item in found.items()}
@@ -199,9 +201,13 @@ class StageRun:
 
         def find() -> Float32 | UInt8:
             (snapshot,) = environment.pin([collection])
-            ref = snapshot.find(document_id)
-            if ref is None:
+            found = find_file(snapshot, document_id)
+            if not found:
                 raise NotFoundError("document", f"{document_id} in {collection}")
+            first, ref = found[0]
+            if len(found) > 1:
+                message = f"{document_id} is a file of {len(found)} chunks, each with a vector"
+                raise InvalidRequestError(f"{message}: name one of them, such as {first}")
             vector = snapshot.vector(ref, index_name(feature_uri))
             if vector is None:
                 raise NotFoundError("vector", f"{index_name(feature_uri)} of {document_id}")

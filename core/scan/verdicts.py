@@ -115,8 +115,10 @@ def level_of(document: JsonObject, thresholds: Thresholds) -> Level | None:
 
 def _is_document(document: JsonObject, name: str | None) -> bool:
     """Say whether it is the document of that id, or a chunk of the file of that id."""
-    lineage = (document.get("_internal") or {}).get("lineage") or {}
-    return name is not None and name in (document.get("document_id"), lineage.get("root_object_id"))
+    internal = document.get("_internal") or {}
+    root = (internal.get("lineage") or {}).get("root_object_id")
+    file = (internal.get("chunk") or {}).get("of")
+    return name is not None and name in (document.get("document_id"), root, file)
 
 
 def _failure(result: Mapping[str, Any]) -> Reason:

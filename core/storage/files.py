@@ -82,6 +82,12 @@ def find_file(snapshot: Snapshot, document_id: str) -> list[Stored]:
     return chunks_of(snapshot, document_id) if ref is None else [(document_id, ref)]
 
 
+def find_first(snapshot: Snapshot, document_id: str) -> Ref | None:
+    """Return where the document of this id is, of a file of several chunks where its first is."""
+    found = find_file(snapshot, document_id)
+    return found[0][1] if found else None
+
+
 def file_ids(snapshot: Snapshot, document_id: str) -> list[str]:
     """Return the ids of all that is stored for a document or file of this id."""
     own = [document_id] if snapshot.find(document_id) is not None else []

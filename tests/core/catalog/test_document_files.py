@@ -23,8 +23,9 @@ from core.models.namespaces import (
     StandaloneNamespaceCreate,
 )
 from core.settings import Settings
-from core.storage.files import count_files
+from core.storage.files import count_files, find_first
 from core.storage.snapshot import Snapshot
+from handlers.client import AppTransport, Client
 from tests.core.catalog.test_documents import FakeExtractor, FakeFetcher
 
 # Bytes of which the fake extractor makes so many chunks, each at its own second.
@@ -374,3 +375,35 @@ def test_any_order_of_calls_equals_a_simple_model(
     for tag, step in enumerate(steps):
         take(library, model, step, tag)
         check(library, model)
+
+
+def test_what_joins_by_a_files_id_finds_its_first_chunk(library: Library) -> None:
+    library.store("song", 3, artist="x")
+    snapshot = library.snapshot()
+    ref = find_first(snapshot, "song")
+    assert ref == snapshot.find("song#0")
+    assert find_first(snapshot, "song#1") == snapshot.find("song#1")
+    assert find_first(snapshot, "nothing") is None
+
+
+def test_a_retriever_joins_with_a_file_by_its_id(app: App, library: Library) -> None:
+    library.store("song", 3, artist="x")
+    library.documents.upsert(
+        library.namespace,
+        UpsertRequest.model_validate(
+            {"documents": [{"document_id": "d", "payload": {"of": "song"}}]}
+        ),
+        deadline=NEVER,
+    )
+    client = Client(AppTransport(app), namespace="space")
+    join = {"target_collection_id": "tracks", "source_field": "of", "output_field": "track"}
+    stages = [
+        {"stage_id": "attribute_filter", "parameters": {"field": "of", "operator": "exists"}},
+        {"stage_id": "document_enrich", "parameters": join},
+    ]
+    body = {"retriever_name": "joined", "collection_identifiers": ["default"]}
+    named = [{"stage_name": s["stage_id"], "config": s} for s in stages]
+    client.call("POST", "/v1/retrievers", {**body, "stages": named, "input_schema": {}})
+    answer = client.call("POST", "/v1/retrievers/joined/execute", {"inputs": {}})
+    [document] = answer["documents"]
+    assert (document["track"]["artist"], document["track"]["document_id"]) == ("x", "song")
