@@ -290,6 +290,7 @@ def _extractor_rules(settings: Settings) -> ExtractorRules:
         bedrock_models=settings.bedrock_models,
         sagemaker_endpoints=settings.sagemaker_endpoints,
         secrets=settings.embedder_secrets,
+        onnx_models=tuple(name for name, _ in settings.onnx_models),
         decodes_here=settings.media_function is None,
     )
 
@@ -301,8 +302,15 @@ def _extractor(
 
     makers = {"remote": partial(_remote_extractor, rules, fetch)}
     if settings.media_function is None:
+        makers["onnx"] = partial(_onnx_extractor, dict(settings.onnx_models))
         makers["logo"] = partial(_extra_extractor, "logo")
     return RoutedMediaExtractor(_decoding_extractor(settings, results), makers)
+
+
+def _onnx_extractor(models: Mapping[str, str]) -> MediaExtractor:
+    from core.adapters.media_onnx import OnnxMediaExtractor
+
+    return OnnxMediaExtractor(models)
 
 
 def _extra_extractor(extra: str) -> MediaExtractor:

@@ -60,7 +60,7 @@ def _names(raw: str) -> tuple[str, ...]:
 def _pairs(raw: str) -> tuple[tuple[str, str], ...]:
     found = [part.strip().partition("=") for part in raw.split(",") if part.strip()]
     if not all(separator and first and last for first, separator, last in found):
-        raise ValueError("want host=reference, with commas between several")
+        raise ValueError("want name=value, with commas between several")
     return tuple((first.strip().lower(), last.strip()) for first, _, last in found)
 
 
@@ -115,6 +115,8 @@ class Settings:
     bedrock_models: tuple[str, ...] = _setting("TRAWL_BEDROCK_MODELS", _names, ())
     # SageMaker endpoints that collections may choose, by name; none: none.
     sagemaker_endpoints: tuple[str, ...] = _setting("TRAWL_SAGEMAKER_ENDPOINTS", _names, ())
+    # A laptop's model files for `image.onnx`, `name=path` with commas; names are in lowercase.
+    onnx_models: tuple[tuple[str, str], ...] = _setting("TRAWL_ONNX_MODELS", _pairs, ())
     # Which key may be sent to which host by `https.embedder`: `host=reference`, a reference being
     # env:NAME or an ARN of Secrets Manager or SSM. A collection can use no other pair.
     embedder_secrets: tuple[tuple[str, str], ...] = _setting("TRAWL_EMBEDDER_SECRETS", _pairs, ())

@@ -94,6 +94,7 @@ MAY_USE: dict[str, set[str]] = {
     "snowballstemmer": {"search", "filtering"},
     "PIL": {"media", "handlers"},
     "cv2": {"media"},
+    "onnxruntime": {"media"},
     "av": {"media", "handlers"},
     "aws_lambda_powertools": {"handlers"},
     "snapshot_restore_py": {"handlers"},

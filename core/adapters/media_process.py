@@ -50,13 +50,19 @@ class ProcessMediaExtractor:
     """A `MediaExtractor` over at most `workers` child processes, started when first needed.
 
     Callers beyond that many wait their turn until their deadline. `close` it: it ends children.
-    `libraries` is what they load: `media`, or the name of an extra that is too heavy beside it.
+    `libraries` is what they load: `media`, or the name of an extra that is too heavy beside it;
+    `models` are files that they read before they are locked in.
     """
 
     def __init__(
-        self, *, workers: int = 2, limits: ProcessLimits | None = None, libraries: str = "media"
+        self,
+        *,
+        workers: int = 2,
+        limits: ProcessLimits | None = None,
+        libraries: str = "media",
+        models: Sequence[str] = (),
     ) -> None:
-        self._libraries = libraries
+        self._loads = {"libraries": libraries, "models": list(models)}
         self._limits = limits or ProcessLimits()
         self._closed = False
         self._lock = threading.Lock()
@@ -78,7 +84,7 @@ class ProcessMediaExtractor:
         declared_type: str | None = None,
     ) -> Extraction:
         """Return the chunks of one file; see `MediaExtractor.extract`."""
-        info = find_extractor(extractor)
+        info = find_extractor(extractor).sized(params or {})
         if len(data) > self._limits.file_bytes:
             raise MediaError(
                 f"the file has {len(data)} bytes; at most {self._limits.file_bytes} are read"
@@ -170,7 +176,7 @@ class ProcessMediaExtractor:
         with self._lock:
             if self._closed:
                 raise UnavailableError("the media processes were closed")
-            child = _Child(self._limits, self._libraries)
+            child = _Child(self._limits, self._loads)
             self._children.add(child)
             return child
 
@@ -195,14 +201,14 @@ class _StillStartingError(Exception):
 class _Child:
     """One process and the parent's end of its socket."""
 
-    def __init__(self, limits: ProcessLimits, libraries: str) -> None:
+    def __init__(self, limits: ProcessLimits, loads: JsonObject) -> None:
         self._ready = False
         self._start_by = Deadline.after(limits.start_seconds)
         ours, theirs = socket.socketpair()
         arguments = {
             "memory_bytes": limits.memory_bytes,
             "cpu_seconds": limits.cpu_seconds,
-            "libraries": libraries,
+            **loads,
         }
         # -P: not the working directory but only our own path is searched for modules.
         command = [sys.executable, "-P", "-s", "-B", "-m", "core.media.worker"]
@@ -325,4 +331,6 @@ def _environment() -> dict[str, str]:
         "OPENBLAS_NUM_THREADS": "1",
         "OMP_NUM_THREADS": "1",
         "MKL_NUM_THREADS": "1",
+        # onnxruntime starts a thread to tell its makers of itself: not from here.
+        "ORT_DISABLE_TELEMETRY": "1",
     }

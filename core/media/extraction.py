@@ -6,6 +6,7 @@ from typing import Any, Protocol
 from core.errors import InvalidRequestError, Problem
 from core.media.extractors import (
     AUDIO_CHROMAPRINT,
+    IMAGE_ONNX,
     IMAGE_PDQ,
     IMAGE_PDQ_V1,
     LOGO_SIFT,
@@ -35,6 +36,10 @@ def extract(
     _check_params(info, params or {})
     if max_chunks is not None and max_chunks < 1:
         raise InvalidRequestError("max_chunks must be at least 1")
+    if info is IMAGE_ONNX:
+        from core.media.onnx_model import extract_onnx
+
+        return extract_onnx(data, params or {}, declared_type)
     return _RUNS[info.reference](
         data, as_query=as_query, declared_type=declared_type, max_chunks=max_chunks
     )

@@ -10,6 +10,7 @@ from core.media.parameters import (
     COHERE_PARAMETERS,
     HTTPS_PARAMETERS,
     NOVA_PARAMETERS,
+    ONNX_PARAMETERS,
     SAGEMAKER_PARAMETERS,
     TITAN_PARAMETERS,
     Parameter,
@@ -215,6 +216,23 @@ LOGO_SIFT = ExtractorInfo(
     modules=("cv2",),
 )
 
+IMAGE_ONNX = ExtractorInfo(
+    name="image.onnx",
+    version="v1",
+    output="embedding",
+    description=(
+        "A picture's vector by a model file of your own (ONNX), on the machine itself: what it "
+        "finds is what the model was made for."
+    ),
+    modalities=("image",),
+    metric="cosine",
+    dimension=512,
+    thresholds=Thresholds(match=0.25, review=0.5, unit="cosine distance, SSCD's"),
+    parameters=ONNX_PARAMETERS,
+    extra="onnx",
+    modules=("onnxruntime",),
+)
+
 
 def _embedder(
     name: str,
@@ -280,6 +298,7 @@ EXTRACTORS: tuple[ExtractorInfo, ...] = (
     AUDIO_CHROMAPRINT,
     VIDEO_VPDQ,
     LOGO_SIFT,
+    IMAGE_ONNX,
     *EMBEDDERS,
 )
 

@@ -100,6 +100,20 @@ def matching(pattern: re.Pattern[str], wanted: str) -> Check:
     return check
 
 
+def _three_numbers(value: Any) -> str | None:
+    right = isinstance(value, list | tuple) and len(value) == 3
+    if not right or any(isinstance(n, bool) or not isinstance(n, int | float) for n in value):
+        return "three numbers: of red, green and blue"
+    return None
+
+
+def _three_divisors(value: Any) -> str | None:
+    wrong = _three_numbers(value)
+    if wrong is None and not all(n > 0 for n in value):
+        return "three numbers above 0"
+    return wrong
+
+
 def _https_url(value: Any) -> str | None:
     wanted = "an https:// URL without a user name, password or fragment"
     if not isinstance(value, str) or len(value) > 2000 or not value.isprintable():
@@ -155,6 +169,14 @@ SAGEMAKER_PARAMETERS: Final = (
     Parameter("endpoint", "The endpoint's name.", matching(_ENDPOINT, "an endpoint's name")),
     Parameter("dimension", "Numbers in the model's vector.", whole(1, 16_384)),
     _BATCH,
+)
+ONNX_PARAMETERS: Final = (
+    Parameter("model", "The name that the service knows the file by.", matching(_MODEL, "a name")),
+    Parameter("dimension", "Numbers in the model's vector.", whole(1, 16_384)),
+    Parameter("input_size", "Width and height that pictures are brought to.", whole(16, 1024)),
+    # ImageNet's, which most models were trained with.
+    Parameter("mean", "Taken from each colour, 0-1.", _three_numbers, (0.485, 0.456, 0.406)),
+    Parameter("std", "What each is divided by then.", _three_divisors, (0.229, 0.224, 0.225)),
 )
 HTTPS_PARAMETERS: Final = (
     Parameter("url", "Where inputs are posted to.", _https_url),

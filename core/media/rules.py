@@ -20,6 +20,7 @@ _NAMED: Final = {
     "bedrock": ("TRAWL_BEDROCK_MODELS", "bedrock_models"),
     "sagemaker": ("TRAWL_SAGEMAKER_ENDPOINTS", "sagemaker_endpoints"),
 }
+_ONNX_MODELS: Final = "TRAWL_ONNX_MODELS"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +29,14 @@ class ExtractorRules:
 
     `secrets` holds pairs of a host and a reference to the key that may be sent there, and only
     there: who may make collections could else have any secret of the service sent to any host.
+    `onnx_models` are the names of model files: paths are the operator's to give.
     `decodes_here` is false where another machine decodes, with libraries of its own.
     """
 
     bedrock_models: tuple[str, ...] = ()
     sagemaker_endpoints: tuple[str, ...] = ()
     secrets: tuple[tuple[str, str], ...] = ()
+    onnx_models: tuple[str, ...] = ()
     decodes_here: bool = True
     # Modules that count as not installed: for tests.
     absent: frozenset[str] = field(default=frozenset())
@@ -48,7 +51,11 @@ class ExtractorRules:
         if not self.decodes_here:
             return f"the deployed media function is built without trawl-retriever[{info.extra}]"
         absent = [name for name in info.modules if name in self.absent or not find_spec(name)]
-        return f"not installed: install trawl-retriever[{info.extra}]" if absent else None
+        if absent:
+            return f"not installed: install trawl-retriever[{info.extra}]"
+        if info.name == "image.onnx" and not self.onnx_models:
+            return f"no model file is named: set {_ONNX_MODELS} (name=path)"
+        return None
 
     def check(
         self, info: ExtractorInfo, parameters: Mapping[str, Any], path: str = "parameters"
@@ -80,6 +87,10 @@ class ExtractorRules:
                 variable, _ = _NAMED[info.family]
                 message = f"{values[name]!r} is not among the service's {variable}"
                 return [Problem(f"{path}.{name}", message, "not_allowed")]
+        named = info.name != "image.onnx" or values["model"] in self.onnx_models
+        if not named and self.onnx_models:
+            message = f"{values['model']!r} is not among the service's {_ONNX_MODELS}"
+            return [Problem(f"{path}.model", message, "not_allowed")]
         older = info.name == "bedrock.cohere" and "embed-v4" not in values["model"]
         if older and values["dimension"] != 1024:
             message = f"{values['model']} makes vectors of 1024 numbers alone"

@@ -33,6 +33,8 @@ def main() -> NoReturn:
     try:
         if limits.get("libraries") == "logo":
             _warm_up_logos()
+        elif limits.get("libraries") == "onnx":
+            _warm_up_models(limits["models"])
         else:
             _warm_up()
     except Exception as error:  # the parent can only be told now; what is missing is in the text
@@ -104,6 +106,22 @@ def _warm_up_logos() -> None:
             noise.convert("RGB").save(sample, format_name)
             for as_query in (False, True):
                 extract(LOGO_SIFT.name, sample.getvalue(), as_query=as_query)
+
+
+def _warm_up_models(paths: list[str]) -> None:
+    """Read the model files, and run each once if it takes a picture of some usual size."""
+    from core.media.onnx_model import session_of
+
+    require_pillow()
+    from PIL import Image
+
+    for format_name in IMAGES.values():
+        sample = io.BytesIO()
+        Image.new("RGB", (16, 16), "red").save(sample, format_name)
+        make_preview(sample.getvalue())
+    with one_processor():
+        for path in paths:
+            session_of(path)
 
 
 def _thread_count() -> int:
