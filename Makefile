@@ -138,16 +138,17 @@ format: env ## Format the sources, and fix what the linter can
 
 # --- measuring it ----------------------------------------------------------------------------
 
-.PHONY: bench-search bench-batch bench-scan bench-media_quality bench-overhead bench-cold_start bench-aws bench-fuzz_media
+.PHONY: bench-search bench-batch bench-scan bench-media_quality bench-media_speed bench-overhead bench-cold_start bench-aws bench-fuzz_media
 bench-search: ## Measure exact search against faiss
 bench-batch: ## Measure one batch against single calls over HTTP
 bench-scan: ## Measure one scan of 20 files x 3 retrievers against 60 single calls over HTTP
 bench-media_quality: ## Measure what altered copies are found again by, on real files (370 MB, fetched once)
+bench-media_speed: ## Measure how fast pictures, recordings and films are read, by one process and by all
 bench-overhead: ## Measure the handler against a bare resolver
 bench-cold_start: ## Measure a fresh process against importing boto3
 bench-aws: ## Measure init, warm calls and loading an image as on Lambda, without AWS
 bench-fuzz_media: ## Break 20,000 files for each extractor: none may hurt the parent
-bench-search bench-batch bench-scan bench-media_quality bench-overhead bench-cold_start bench-aws bench-fuzz_media: bench-%: $(VENV)/.for-bench
+bench-search bench-batch bench-scan bench-media_quality bench-media_speed bench-overhead bench-cold_start bench-aws bench-fuzz_media: bench-%: $(VENV)/.for-bench
 	@$(BIN)/python -m benchmarks.$*
 
 # --- deploying it ----------------------------------------------------------------------------

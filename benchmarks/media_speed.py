@@ -1,0 +1,141 @@
+"""How fast media is read: files per second and times real time, `python -m benchmarks.media_speed`.
+
+Real photographs, recordings and films, each read as a reference and as a query is, by the child
+processes that read them on a laptop: by one, and by as many as the machine has processors. They
+are started and have read a file before the clock runs. Medians of runs in turns.
+"""
+
+import json
+import os
+import statistics
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from core.adapters.media_process import ProcessMediaExtractor
+from core.deadline import NEVER
+from core.media.extractors import find_extractor
+from core.ports.media import Extraction
+from handlers.photographs import PHOTOGRAPHS
+from handlers.recordings import FILMS, SOUNDS
+from handlers.wheels import RealFile, fetch_missing
+
+TURNS: Final = 3
+# Few files are read several times over, so that a run is long enough to be timed.
+RUN_SECONDS: Final = 1.0
+USES: Final = {"reference": False, "query": True}
+
+
+@dataclass(frozen=True, slots=True)
+class Crew:
+    """So many child processes that read, and what they are called in the answer."""
+
+    name: str
+    processes: int
+    media: ProcessMediaExtractor
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What one run reads, the largest first: else one process ends long after the others."""
+
+    extractor: str
+    as_query: bool
+    files: Sequence[bytes]
+
+    def run(self, crew: Crew, rounds: int = 1) -> list[Extraction]:
+        """Read all files, in every round; a file that cannot be read raises `MediaError`."""
+
+        def read(data: bytes) -> Extraction:
+            return crew.media.extract(self.extractor, data, deadline=NEVER, as_query=self.as_query)
+
+        with ThreadPoolExecutor(crew.processes) as pool:
+            return list(pool.map(read, [*self.files] * rounds))
+
+
+def main() -> None:
+    """Fetch what is missing, measure every extractor, and print what came out."""
+    fetch_missing([PHOTOGRAPHS, SOUNDS, FILMS], say=print)
+    corpora = {"image.pdq": PHOTOGRAPHS, "audio.chromaprint": SOUNDS, "video.vpdq": FILMS}
+    processors = os.cpu_count() or 1
+    busy = os.getloadavg()[0]
+    if busy > processors / 2:
+        print(f"others are at work here (load {busy:.1f} on {processors}): figures will be low")
+    crews = [
+        Crew(name, processes, ProcessMediaExtractor(workers=processes))
+        for name, processes in (("one_process", 1), ("all_processors", processors))
+    ]
+    try:
+        answer = {
+            find_extractor(name).reference: measure(name, corpus.files(), crews)
+            for name, corpus in corpora.items()
+        }
+    finally:
+        for crew in crews:
+            crew.media.close()
+    print(json.dumps(answer))
+
+
+def measure(name: str, files: Sequence[RealFile], crews: Sequence[Crew]) -> dict[str, Any]:
+    """Return one extractor's figures by use and crew; print them as a table."""
+    data = sorted((file.path.read_bytes() for file in files), key=len, reverse=True)
+    megabytes = round(sum(map(len, data)) / 1e6, 1)
+    print(f"{find_extractor(name).reference}: {len(data)} files, {megabytes} MB")
+    body: dict[str, Any] = {"files": len(data), "megabytes": megabytes}
+    for use, as_query in USES.items():
+        load = Load(name, as_query, data)
+        for crew in crews:
+            start_all(load, crew)
+        started = time.perf_counter()
+        playing = sum(one.media.duration_ms or 0 for one in load.run(crews[0])) / 1000
+        rounds = max(1, round(RUN_SECONDS / (time.perf_counter() - started)))
+        spent = take_turns(load, rounds, crews)
+        body[use] = {}
+        for crew in crews:
+            rates = rates_of(len(data), playing, spent[crew.name] / rounds)
+            body[use][crew.name] = {"processes": crew.processes, **rates}
+            show(use, crew.processes, rates)
+    return body
+
+
+def start_all(load: Load, crew: Crew) -> None:
+    """Let every process start and read a file, which makes it load its libraries."""
+    first = replace(load, files=[load.files[0]] * crew.processes)
+    first.run(crew)
+    while len(crew.media.pids()) < crew.processes:
+        first.run(crew)
+
+
+def take_turns(load: Load, rounds: int, crews: Sequence[Crew]) -> dict[str, float]:
+    """Return the median seconds of a run by the crew's name."""
+    samples: dict[str, list[float]] = {crew.name: [] for crew in crews}
+    for _ in range(TURNS):
+        for crew in crews:
+            started = time.perf_counter()
+            load.run(crew, rounds)
+            samples[crew.name].append(time.perf_counter() - started)
+    return {name: statistics.median(spent) for name, spent in samples.items()}
+
+
+def rates_of(files: int, playing: float, spent: float) -> dict[str, float]:
+    """Return the rates of `files` read in `spent` s; `playing` is how long they play, 0 s for
+    pictures."""
+    rates = {"files_per_second": round(files / spent, 2)}
+    if playing:
+        rates["times_real_time"] = round(playing / spent, 1)
+    return rates
+
+
+def show(use: str, processes: int, rates: dict[str, float]) -> None:
+    """Print one row."""
+    what = f"as a {use}, {processes} process{'es' if processes > 1 else ''}"
+    text = f"  {what:30}{rates['files_per_second']:8.1f} files/s"
+    if "times_real_time" in rates:
+        text += f"{rates['times_real_time']:9.1f} x real time"
+    print(text)
+
+
+if __name__ == "__main__":
+    main()
