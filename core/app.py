@@ -298,49 +298,15 @@ def _extractor_rules(settings: Settings) -> ExtractorRules:
 def _extractor(
     settings: Settings, results: Blobs, rules: ExtractorRules, fetch: FetchRules
 ) -> MediaExtractor:
-    from core.adapters.media_routing import RoutedMediaExtractor
+    from core.adapters.media_choice import choose_extractors
 
-    makers = {"remote": partial(_remote_extractor, rules, fetch)}
     if settings.media_function is None:
-        makers["onnx"] = partial(_onnx_extractor, dict(settings.onnx_models))
-        makers["logo"] = partial(_extra_extractor, "logo")
-    return RoutedMediaExtractor(_decoding_extractor(settings, results), makers)
-
-
-def _onnx_extractor(models: Mapping[str, str]) -> MediaExtractor:
-    from core.adapters.media_onnx import OnnxMediaExtractor
-
-    return OnnxMediaExtractor(models)
-
-
-def _extra_extractor(extra: str) -> MediaExtractor:
-    from core.adapters.media_process import ProcessMediaExtractor
-
-    return ProcessMediaExtractor(libraries=extra)
-
-
-def _decoding_extractor(settings: Settings, results: Blobs) -> MediaExtractor:
-    if settings.media_function is None:
-        from core.adapters.media_process import ProcessMediaExtractor
-
-        return ProcessMediaExtractor()
+        return choose_extractors(rules, fetch, dict(settings.onnx_models))
     from core.adapters.media_lambda import LambdaMediaExtractor
 
-    return LambdaMediaExtractor(settings.media_function, results)
-
-
-def _remote_extractor(rules: ExtractorRules, fetch: FetchRules) -> MediaExtractor:
-    from core.adapters.embed_transports import AwsTransports, HttpsTransport, Transport
-    from core.adapters.media_remote import RemoteMediaExtractor
-    from core.adapters.secret_references import Secrets
-
-    aws = AwsTransports()
-    transports: dict[str, Transport] = {
-        "bedrock": aws.bedrock,
-        "sagemaker": aws.sagemaker,
-        "https": HttpsTransport(fetch, Secrets()),
-    }
-    return RemoteMediaExtractor(rules, transports)
+    return choose_extractors(
+        rules, fetch, decoding=LambdaMediaExtractor(settings.media_function, results)
+    )
 
 
 def build_previewer() -> Previewer:

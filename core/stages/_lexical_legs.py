@@ -4,8 +4,9 @@ from core.hits import TextRequest
 from core.models.queries import SearchEntry
 from core.rows.row import Source
 from core.stage import StageContext
+from core.stages._leg import Leg, add_evidence, name_of
 from core.stages._query_vectors import invalid, is_empty, text_of
-from core.stages._search_legs import Leg, add_evidence, hits_needed, leg_of, name_of, scope_of
+from core.stages._search_legs import hits_needed, leg_of, scope_of
 from core.stages._search_params import FeatureSearchParams
 
 

@@ -1,20 +1,21 @@
 """One search of feature_search, from its query to a ranked list: a leg of the fusion."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from core.errors import TrawlError
 from core.filtering.conditions import Filter, conjoin, parse_filter
-from core.hits import Evidence, FeatureEvidence, Hit, QueryChunk, SearchAnswer, SearchRequest
+from core.hits import Evidence, Hit, QueryChunk, SearchRequest
 from core.models.queries import SearchEntry
-from core.ports.media import GeometryRule, VoteRule
+from core.ports.media import VoteRule
 from core.rows.fusion import DocumentKey, Method, fuse
 from core.rows.row import Source
 from core.rows.values import canonical, value_at
 from core.stage import StageContext
-from core.stages._geometry import find_sightings, sighted_evidence, sighting_doubts, stored_place
+from core.stages._leg import Leg, add_evidence, name_of
+from core.stages._proven_legs import sighted_leg, voted_leg
 from core.stages._query_vectors import (
     Preparation,
     Question,
@@ -25,43 +26,11 @@ from core.stages._query_vectors import (
 )
 from core.stages._search_params import FeatureSearchParams
 from core.stages._views import views_met
-from core.stages._votes import count_votes, reference_of, voted_evidence, votes_needed
 from core.types import JsonObject
 
 DEFAULT_CHUNKS = 20
 MAX_CHUNKS = 500
-LEXICAL_SUFFIX = "#bm25"
 _IDENTITY_FIELDS = ("document_id", "_internal.document_id")
-
-
-@dataclass(frozen=True, slots=True)
-class Leg:
-    """What one search found.
-
-    `ranked` is best first. `similarity` holds, where the scores are not similarities, each
-    document's best one; `places` each document's `query_chunks`, where chunks have places.
-    """
-
-    entry: SearchEntry
-    ranked: list[tuple[DocumentKey, float]]
-    hits: Mapping[DocumentKey, Hit]
-    cut: int = 0  # hits below min_score
-    similarity: Mapping[DocumentKey, float] = field(default_factory=dict)
-    places: Mapping[DocumentKey, list[JsonObject]] = field(default_factory=dict)
-    # What voting says of each document: which seconds met which, and how many chunks agree. Of an
-    # image, which view of it met which view of the document.
-    moments: Mapping[DocumentKey, JsonObject] = field(default_factory=dict)
-
-    @property
-    def name(self) -> str:
-        """What its scores are of: a feature's vectors, or words, which are of no feature."""
-        return name_of(self.entry)
-
-
-def name_of(entry: SearchEntry) -> str:
-    """Return under which name a search's scores are known."""
-    uri = entry.feature_uri
-    return f"{uri}{LEXICAL_SUFFIX}" if entry.lexical else uri
 
 
 def known_requests(params: FeatureSearchParams, ctx: StageContext) -> list[SearchRequest]:
@@ -114,9 +83,9 @@ async def search_leg(
     answer = await ctx.search(request)
     geometry = ctx.geometry_rule(preparation.feature_uri)
     if geometry is not None and question.chunks:
-        leg = await _sighted_leg(entry, geometry, question.chunks, answer, ctx)
+        leg = await sighted_leg(entry, geometry, question.chunks, answer, ctx)
     elif rule is not None and any(chunk.start_ms is not None for chunk in question.chunks):
-        leg = await _voted_leg(entry, rule, question.chunks, answer, ctx)
+        leg = await voted_leg(entry, rule, question.chunks, answer, ctx)
     else:
         add_evidence(ctx, name_of(entry), answer.evidence)
         leg = leg_of(params, entry, question.chunks, answer.hits)
@@ -164,86 +133,6 @@ def _vote_rule(
             "offset to agree on: use rrf, max or avg",
         )
     return rule if own.aggregation in (None, "votes") else None
-
-
-async def _voted_leg(
-    entry: SearchEntry,
-    rule: VoteRule,
-    chunks: Sequence[QueryChunk],
-    answer: SearchAnswer,
-    ctx: StageContext,
-) -> Leg:
-    """Return the leg of a recording: one document for each reference, where it agrees best."""
-    floor = -np.inf if entry.min_score is None else entry.min_score
-    least = max(floor, rule.min_score)
-    near = [[hit for hit in hits if hit.score >= least] for hits in answer.hits]
-    by_key = {(h.document_id, h.source.collection_id): h for hits in near for h in hits}
-    rows = await ctx.load(list(by_key.values()), ["_internal"])
-    references = {key: reference_of(key, row.fields) for key, row in zip(by_key, rows, strict=True)}
-    lists = [[((h.document_id, h.source.collection_id), h.score) for h in hits] for hits in near]
-    moments = count_votes(rule, chunks, lists, references)
-    similarity = {m.key: m.similarity for m in moments if m.similarity is not None}
-    evidence = voted_evidence(rule, answer.evidence, similarity.values())
-    add_evidence(ctx, name_of(entry), evidence)
-    if not similarity:
-        full = any(len(hits) >= entry.top_k for hits in near)
-        _note_doubts(ctx, rule, chunks, entry if full else None)
-    return Leg(
-        entry,
-        [(moment.key, moment.share) for moment in moments],
-        by_key,
-        cut=sum(hit.score < floor for hits in answer.hits for hit in hits),
-        similarity=similarity,
-        places={moment.key: moment.chunks for moment in moments},
-        moments={moment.key: moment.to_json() for moment in moments},
-    )
-
-
-async def _sighted_leg(
-    entry: SearchEntry,
-    rule: GeometryRule,
-    chunks: Sequence[QueryChunk],
-    answer: SearchAnswer,
-    ctx: StageContext,
-) -> Leg:
-    """Return the leg of pictures inside a picture: one document for each reference seen in it."""
-    near = [[hit for hit in hits if hit.score >= rule.min_score] for hits in answer.hits]
-    by_key = {(h.document_id, h.source.collection_id): h for hits in near for h in hits}
-    rows = await ctx.load(list(by_key.values()), ["_internal"])
-    stored = {key: stored_place(key, row.fields) for key, row in zip(by_key, rows, strict=True)}
-    lists = [[((h.document_id, h.source.collection_id), h.score) for h in hits] for hits in near]
-    sightings = await ctx.compute(lambda: find_sightings(rule, chunks, lists, stored))
-    evidence = sighted_evidence(rule, answer.evidence, sightings)
-    add_evidence(ctx, name_of(entry), evidence)
-    floor = -np.inf if entry.min_score is None else entry.min_score
-    kept = [each for each in sightings if each.score(rule) >= floor]
-    if not sightings:
-        full = sum(len(hits) >= rule.near for hits in near)
-        ctx.report.incomplete.extend(sighting_doubts(rule, chunks, full))
-    return Leg(
-        entry,
-        [(each.key, each.score(rule)) for each in kept],
-        by_key,
-        cut=len(sightings) - len(kept),
-        similarity={each.key: each.similarity for each in kept},
-        moments={each.key: {**each.to_json(), "chunks_searched": len(chunks)} for each in kept},
-    )
-
-
-def _note_doubts(
-    ctx: StageContext, rule: VoteRule, chunks: Sequence[QueryChunk], full: SearchEntry | None
-) -> None:
-    """Say why a recording of which nothing was found may be there nevertheless."""
-    entries = ctx.report.incomplete
-    if votes_needed(rule, chunks) > len(chunks):
-        message = f"{len(chunks)} chunks are too few to recognise a recording by"
-        entries.append({"code": "too_short", "message": message})
-    if full is not None:
-        message = (
-            f"a chunk has {full.top_k} near neighbours and perhaps more: top_k kept them from "
-            "being counted"
-        )
-        entries.append({"code": "top_k_reached", "message": message})
 
 
 def _request(
@@ -381,11 +270,3 @@ async def _deduplicated(leg: Leg, dedup_field: str, ctx: StageContext) -> Leg:
             seen.add(text)
             ranked.append(pair)
     return replace(leg, ranked=ranked)
-
-
-def add_evidence(ctx: StageContext, name: str, evidence: Evidence) -> None:
-    """Add what a search's answer rests on to what the stage's rests on."""
-    own = FeatureEvidence(evidence.compared, evidence.best_score, whole=ctx.is_first)
-    evidence = replace(evidence, features={name: own})
-    known = ctx.report.evidence
-    ctx.report.evidence = evidence if known is None else known.merged(evidence)

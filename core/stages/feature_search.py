@@ -14,8 +14,9 @@ from core.stage import Stage, StageContext
 from core.stages._concurrency import run_together
 from core.stages._facets import count_facets
 from core.stages._geometry import GEOMETRY_FIELDS
+from core.stages._leg import Leg
 from core.stages._lexical_legs import lexical_leg
-from core.stages._search_legs import Leg, known_requests, rows_wanted, search_leg
+from core.stages._search_legs import known_requests, rows_wanted, search_leg
 from core.stages._search_params import FeatureSearchParams
 from core.stages._votes import MOMENT_FIELDS
 from core.traits import ALL, NO_FIELDS, FieldSet, SortOrder, Traits, fields_of

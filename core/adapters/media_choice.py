@@ -1,0 +1,50 @@
+"""All extractors of a process as one: who decodes, and who is made only when first asked for."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+
+from core.adapters.fetch_rules import FetchRules
+from core.adapters.media_routing import RoutedMediaExtractor
+from core.media.rules import ExtractorRules
+from core.ports.media import MediaExtractor
+
+
+def choose_extractors(
+    rules: ExtractorRules,
+    fetch: FetchRules,
+    onnx_models: Mapping[str, str] | None = None,
+    *,
+    decoding: MediaExtractor | None = None,
+) -> MediaExtractor:
+    """Return an extractor for everything; `decoding` is who decodes, else children of this process.
+
+    `onnx_models` holds paths by name. Heavy libraries have children of their own: here alone.
+    """
+    makers: dict[str, Callable[[], MediaExtractor]] = {"remote": partial(_remote, rules, fetch)}
+    if decoding is not None:
+        return RoutedMediaExtractor(decoding, makers)
+    from core.adapters.media_process import ProcessMediaExtractor
+
+    makers["logo"] = partial(ProcessMediaExtractor, libraries="logo")
+    makers["onnx"] = partial(_onnx, onnx_models or {})
+    return RoutedMediaExtractor(ProcessMediaExtractor(), makers)
+
+
+def _onnx(models: Mapping[str, str]) -> MediaExtractor:
+    from core.adapters.media_onnx import OnnxMediaExtractor
+
+    return OnnxMediaExtractor(models)
+
+
+def _remote(rules: ExtractorRules, fetch: FetchRules) -> MediaExtractor:
+    from core.adapters.embed_transports import AwsTransports, HttpsTransport, Transport
+    from core.adapters.media_remote import RemoteMediaExtractor
+    from core.adapters.secret_references import Secrets
+
+    aws = AwsTransports()
+    transports: dict[str, Transport] = {
+        "bedrock": aws.bedrock,
+        "sagemaker": aws.sagemaker,
+        "https": HttpsTransport(fetch, Secrets()),
+    }
+    return RemoteMediaExtractor(rules, transports)
