@@ -57,7 +57,6 @@ class Sighting:
     key: DocumentKey
     inliers: int
     matched: int
-    similarity: float
     query_box: Box
     reference_box: Box
 
@@ -144,7 +143,6 @@ def _sighting(pairs: Sequence[_Pair]) -> Sighting | None:
         key=chosen[0].key,
         inliers=count,
         matched=len(pairs),
-        similarity=chosen[0].score,
         query_box=_around(pair.query for pair in chosen),
         reference_box=_around(pair.reference for pair in chosen),
     )

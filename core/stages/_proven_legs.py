@@ -72,7 +72,8 @@ async def sighted_leg(
         [(each.key, each.score(rule)) for each in kept],
         by_key,
         cut=len(sightings) - len(kept),
-        similarity={each.key: each.similarity for each in kept},
+        # No `similarity`: how alike one place is says nothing of the picture, and a verdict must
+        # not read it.
         moments={each.key: {**each.to_json(), "chunks_searched": len(chunks)} for each in kept},
     )
 

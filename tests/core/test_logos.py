@@ -1,5 +1,6 @@
 """Logos through a whole service: found on a card and in a photograph, and where."""
 
+import asyncio
 import base64
 from collections.abc import Iterator
 
@@ -12,6 +13,7 @@ from core.models.base import parse_model
 from core.models.collections import CollectionCreate
 from core.models.documents import UpsertRequest
 from core.models.namespaces import Namespace
+from core.models.scans import ScanRequest
 from core.types import JsonObject
 from tests.core.media.logos import card, logo, photograph
 from tests.core.media.pictures import encode, landscape
@@ -70,6 +72,26 @@ def test_a_logo_is_found_and_where_it_is(filled: tuple[App, Namespace]) -> None:
         assert place[0] - 30 <= left < right <= place[2] + 30
         assert place[1] - 30 <= top < bottom <= place[3] + 30
         assert right - left > 80 and bottom - top > 80
+
+
+def test_a_verdict_rests_on_the_places_that_agree(filled: tuple[App, Namespace]) -> None:
+    app, namespace = filled
+    collection = app.collections.find(namespace.namespace_id, "logos")
+    search = {"feature_uri": URI, "query": {"input_mode": "content", "value": "{{INPUT.q}}"}}
+    # Higher than any picture of these can reach: a single place's likeness is 0.99.
+    make_retriever(
+        app,
+        namespace,
+        [stage("feature_search", searches=[search])],
+        name="strict",
+        collection_identifiers=[collection.collection_id],
+        input_schema={"q": {"type": "image", "required": True}},
+        verdict={"block_at": 0.97, "review_at": 0.5},
+    )
+    files = [uri(card(2, 200, 30, (300, 150))), uri(landscape(50, 800, 600))]
+    request = parse_model(ScanRequest, {"files": files, "retrievers": ["strict"]})
+    found = asyncio.run(app.scans.run(namespace, request, deadline=NEVER))["files"]
+    assert [each["verdict"] for each in found] == ["review", "clear"]
 
 
 def test_nothing_is_found_where_no_logo_is(filled: tuple[App, Namespace]) -> None:

@@ -141,7 +141,7 @@ def test_it_says_the_same_each_time() -> None:
 
 def test_scores_and_evidence_stand_for_the_rule() -> None:
     def with_inliers(count: int) -> Sighting:
-        return Sighting(("d", "c"), count, count, 0.9, (0, 0, 1, 1), (0, 0, 1, 1))
+        return Sighting(("d", "c"), count, count, (0, 0, 1, 1), (0, 0, 1, 1))
 
     assert with_inliers(8).score(RULE) == 0.5
     assert with_inliers(6).score(RULE) == pytest.approx(3 / 7)
