@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core.arrays import UInt8
+from core.arrays import Float32, UInt8
 from core.errors import InvalidRequestError
 from core.media.extraction import extract
 from core.media.extractors import IMAGE_CROPS
@@ -17,7 +17,7 @@ PHOTO = landscape(1)
 FILE = encode(PHOTO, "PNG")
 
 
-def hash_of(data: bytes) -> UInt8:
+def hash_of(data: bytes) -> Float32 | UInt8:
     """Return the hash of the whole image."""
     return extract("image.pdq", data).chunks[0].vector
 
