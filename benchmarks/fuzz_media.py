@@ -19,10 +19,17 @@ from pathlib import Path
 from core.adapters.media_process import ProcessLimits, ProcessMediaExtractor
 from core.deadline import Deadline
 from core.errors import MediaError
+from core.media.extractors import find_extractor
+from core.media.rules import ExtractorRules
 from core.types import JsonObject
 from tests.core.media.mutations import films, mutate, pictures, sounds
 
-FILES = {"image.pdq": pictures, "audio.chromaprint": sounds, "video.vpdq": films}
+FILES = {
+    "image.pdq": pictures,
+    "audio.chromaprint": sounds,
+    "video.vpdq": films,
+    "logo.sift": pictures,
+}
 # What the parent says of a child that a file ended.
 _ENDED, _SLOW = "made the media process end", "to read"
 _PART = 500
@@ -35,7 +42,12 @@ class NoMediaError(Exception):
 def main() -> None:
     """Break files of each extractor asked for, and print what became of them."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("extractors", nargs="*", default=list(FILES), help="Default: all.")
+    parser.add_argument(
+        "extractors",
+        nargs="*",
+        default=[name for name in FILES if not ExtractorRules().missing(find_extractor(name))],
+        help="Default: all that are installed.",
+    )
     parser.add_argument("--mutations", type=int, default=20_000, help="Of each extractor.")
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
@@ -49,7 +61,9 @@ def fuzz(name: str, originals: Mapping[str, bytes], mutations: int, seed: int) -
     """Return the counts of what `mutations` broken files came to."""
     rng = random.Random(seed)  # noqa: S311 - which bytes to break
     kinds, counts, slowest = list(originals), Counter[str](), 0.0
-    child = ProcessMediaExtractor(workers=2, limits=ProcessLimits(wall_seconds=20))
+    libraries = find_extractor(name).extra or "media"
+    limits = ProcessLimits(wall_seconds=20)
+    child = ProcessMediaExtractor(workers=2, limits=limits, libraries=libraries)
     started = time.perf_counter()
 
     def read(data: bytes) -> tuple[str, float]:
