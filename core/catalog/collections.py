@@ -154,11 +154,14 @@ class CollectionCatalog:
         place = (collection.namespace_id, collection.collection_id)
         specs = self._store.describe(*place).specs
         extractor = _extractor_info(collection)
+        # What content is searched by comes first, then its views and what documents bring.
+        own = None if extractor is None else extractor.index_name
+        names = sorted(specs, key=lambda name: (name != own, name))
         body = {
             **collection.to_json(),
             "feature_extractor": _extractor_json(collection.feature_extractor),
             "enabled": True,
-            "vector_indexes": [_index_json(spec, extractor) for _, spec in sorted(specs.items())],
+            "vector_indexes": [_index_json(specs[name], extractor) for name in names],
         }
         if count:
             body["document_count"] = count_files(self._store.snapshot(*place))

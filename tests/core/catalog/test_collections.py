@@ -21,6 +21,7 @@ def test_declared_and_extracted_vectors_stand_side_by_side(app: App, namespace: 
     vectors = [VectorConfig(name="clip", dimension=3, metric="dot_product")]
     create(app, "images", feature_extractor=extractor, vector_configs=vectors)
     described = app.collections.describe(app.collections.find("space", "images"), count=True)
+    assert described["vector_indexes"][0]["name"] == "image_pdq_v2_hash"
     indexes = {one["name"]: one for one in described["vector_indexes"]}
     assert indexes["clip"]["feature_uri"] == "clip"
     assert indexes["clip"]["index"]["distance"] == "dot"
