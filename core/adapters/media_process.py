@@ -139,6 +139,7 @@ class ProcessMediaExtractor:
         return [child for child in taken if child is not None]
 
     def _ask(self, frame: bytes, deadline: Deadline) -> tuple[JsonObject, bytes]:
+        deadline.check("the wait for a media process")
         child = self._take(deadline)
         keep = False
         try:
