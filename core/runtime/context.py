@@ -3,8 +3,8 @@
 import asyncio
 import base64
 import threading
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
 
@@ -12,22 +12,22 @@ import numpy as np
 
 from core.arrays import Float32, UInt8
 from core.deadline import Deadline
-from core.errors import InvalidRequestError, MediaError, NotFoundError, Problem, StageError
-from core.filtering.conditions import Filter, filter_key
-from core.filtering.paths import MISSING, assign
+from core.errors import InvalidRequestError, NotFoundError, Problem, StageError
+from core.filtering.conditions import Filter
 from core.hits import Hit, QueryChunk, SearchAnswer, SearchRequest, TextRequest
-from core.media.extractors import find_extractor, view_names
+from core.media.extractors import find_extractor
 from core.models.features import index_name
 from core.ports.media import Extraction, GeometryRule, VoteRule
 from core.rows.row import Row, Rows, Source
-from core.runtime.environment import Environment, require_pinned
+from core.runtime.environment import require_pinned
+from core.runtime.notes import note_candidates, note_extraction, note_unsearched
+from core.runtime.querying import QueryRun, join_search
+from core.runtime.reading import find_ids, hydrate_row, load_row, vectors_outside
 from core.runtime.searching import (
-    PreparedSearch,
     absent_fields,
     count_values,
     count_vectorless,
     find_by_field,
-    has_vectors,
     scan_snapshots,
 )
 from core.runtime.texts import search_texts
@@ -45,23 +45,6 @@ _INLINE_ROWS = 256
 
 # Runs a retriever of the namespace (by id or name) or inline stages, within a stage's query.
 NestedRun = Callable[["StageRun", str | JsonObject, ReadOnlyObject], Awaitable[Rows]]
-
-
-@dataclass(slots=True)
-class QueryRun:
-    """One query's state while it runs. `searched` holds searches begun before its turn came."""
-
-    environment: Environment
-    collection_ids: tuple[str, ...]
-    inputs: ReadOnlyObject
-    scope: JsonObject
-    filter: Filter | None
-    max_chunks: int | None
-    deadline: Deadline
-    depth: int = 0
-    searched: "list[tuple[SearchRequest, asyncio.Future[Sequence[SearchAnswer]]]]" = field(
-        default_factory=list
-    )
 
 
 @dataclass(slots=True)
@@ -115,14 +98,14 @@ class StageRun:
         environment = self.query.environment
         if collection_ids is None:
             return environment.feature_spec(self.query.collection_ids, feature_uri)
-        self._note_unsearched(collection_ids, feature_uri)
+        note_unsearched(self.report, environment.pin(collection_ids), feature_uri)
         return environment.comparable_spec(collection_ids, feature_uri)
 
     async def search(self, request: SearchRequest) -> SearchAnswer:
         """Search, merged with whatever else is in flight on the same index."""
         snapshots = self.query.environment.pin(request.collection_ids)
         others = view_requests(request, snapshots)
-        begun = [self._search(one) for one in (request, *others.values())]
+        begun = [join_search(self.query, one) for one in (request, *others.values())]
         answers, *of_views = await asyncio.gather(*begun)
         if others:
             views = dict(zip(others, of_views, strict=True))
@@ -135,7 +118,7 @@ class StageRun:
         if not evidence.compared:
             await self._note_absent(request.collection_ids, request.filter)
         if any(answer.floor is not None for answer in answers):
-            self._note_candidates(request, answers)
+            note_candidates(self.report, snapshots, request, answers)
         return SearchAnswer(hits, evidence)
 
     async def text_search(self, request: TextRequest) -> SearchAnswer:
@@ -186,7 +169,7 @@ class StageRun:
         def find() -> dict[int, Row]:
             (snapshot,) = environment.pin([collection])
             if field_path == "document_id":
-                found = _find_ids(snapshot.collection_id, partial(find_first, snapshot), values)
+                found = find_ids(snapshot.collection_id, partial(find_first, snapshot), values)
             else:
                 found = find_by_field(snapshot, field_path, values)
             return {at: load_row(environment, *item, columns=None) for at, item in found.items()}
@@ -221,7 +204,7 @@ class StageRun:
         places = {row.source.collection_id for row in rows if row.source is not None}
         if any(environment.pinned(place).remote is not None for place in places):
             return await self._run_stoppable(
-                lambda stop: _vectors_outside(environment, rows, name, stop)
+                lambda stop: vectors_outside(environment, rows, name, stop)
             )
 
         def find(row: Row) -> Float32 | UInt8 | None:
@@ -246,7 +229,7 @@ class StageRun:
             extraction = await self._extract_alone(
                 info.reference, content, max_chunks=max_chunks, params=params
             )
-        self._note(extraction)
+        note_extraction(self.report, extraction)
         return [
             QueryChunk(
                 chunk.vector,
@@ -334,52 +317,6 @@ class StageRun:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(services.media_pool, fetch_and_extract)
 
-    def _search(self, request: SearchRequest) -> "asyncio.Future[Sequence[SearchAnswer]]":
-        begun = self._begun(request)
-        if begun is None:
-            begun = submit_search(self.query, request, prepare_search(self.query, request))
-        return begun
-
-    def _begun(self, request: SearchRequest) -> "asyncio.Future[Sequence[SearchAnswer]] | None":
-        for earlier, future in self.query.searched:
-            if _same_search(earlier, request) and not future.cancelled():
-                return future
-        return None
-
-    def _note_unsearched(self, collection_ids: Sequence[str], feature_uri: str) -> None:
-        """Say of each collection that holds documents, and no vector to compare, that it was not
-        searched: that nothing was found there proves nothing."""
-        for snapshot in self.query.environment.pin(collection_ids):
-            names = (index_name(feature_uri), *view_names(feature_uri))
-            if not snapshot.count or any(has_vectors(snapshot, name) for name in names):
-                continue
-            message = (
-                f"nothing was compared in collection {snapshot.collection_id}: "
-                f"none of its {snapshot.count} documents has a vector {index_name(feature_uri)!r}"
-            )
-            entry = {"code": "collection_not_searched", "message": message}
-            if entry not in self.report.incomplete:
-                self.report.incomplete.append(entry)
-
-    def _note_candidates(self, request: SearchRequest, answers: Sequence[SearchAnswer]) -> None:
-        """Say where an index outside gave fewer documents than were asked for and may have more."""
-        snapshots = self.query.environment.pin(request.collection_ids)
-        ceiling = min(s.remote.most_candidates for s in snapshots if s.remote is not None)
-        applied = min(request.k, ceiling)
-        if request.k > ceiling:
-            limit = {"name": "candidates", "requested": request.k, "applied": applied}
-            if (entry := {**limit, "ceiling": ceiling}) not in self.report.limits:
-                self.report.limits.append(entry)
-        if any(_is_exhausted(answer, applied) for answer in answers):
-            message = (
-                f"the vector index gave {ceiling} candidates, the most it gives, and fewer than "
-                f"{applied} of them are live documents that pass the filter: others may exist. "
-                "Filter by fields that the collection declares as filterable_fields"
-            )
-            found = {"code": "candidates_exhausted", "message": message}
-            if found not in self.report.incomplete:
-                self.report.incomplete.append(found)
-
     async def _unsearchable(self, request: SearchRequest) -> int:
         """Count the documents that a search is meant to cover and no search can find."""
         environment = self.query.environment
@@ -400,18 +337,6 @@ class StageRun:
             warning = f"no document has the field {name!r}, which the filter names"
             if warning not in self.report.warnings:
                 self.report.warnings.append(warning)
-
-    def _note(self, extraction: Extraction) -> None:
-        if not extraction.chunks and not extraction.warnings:
-            raise MediaError("nothing could be extracted from the file")
-        for warning in extraction.warnings:
-            entry = {"code": warning.code, "message": warning.message}
-            self.report.incomplete.append(entry)
-        self.report.metadata["media"] = {
-            "content_type": extraction.media.content_type,
-            "size_bytes": extraction.media.size_bytes,
-            "sha256": extraction.media.sha256,
-        }
 
     async def _load(
         self, found: Sequence[tuple[str, Source]], columns: Sequence[str] | None = None
@@ -443,117 +368,8 @@ class StageRun:
         return await loop.run_in_executor(self.query.environment.services.pool, work)
 
 
-def _vectors_outside(
-    environment: Environment, rows: Rows, name: str, stop: Callable[[], bool]
-) -> list[Float32 | UInt8 | None]:
-    """Return each row's vector, those of one collection read together."""
-    vectors: list[Float32 | UInt8 | None] = [None] * len(rows)
-    for positions, found in read_vectors(environment, rows, [name], stop):
-        for position, of_row in zip(positions, found, strict=True):
-            vectors[position] = of_row.get(name)
-    return vectors
-
-
-def read_vectors(
-    environment: Environment,
-    rows: Sequence[Row],
-    names: Sequence[str] | None,
-    stop: Callable[[], bool] = lambda: False,
-) -> "Iterator[tuple[list[int], list[dict[str, Float32 | UInt8]]]]":
-    """Yield, for each collection, the positions of its rows and those rows' vectors by name."""
-    by_collection: dict[str, list[int]] = {}
-    for position, row in enumerate(rows):
-        if row.source is not None:
-            by_collection.setdefault(row.source.collection_id, []).append(position)
-    for collection_id, positions in by_collection.items():
-        sources = (rows[position].source for position in positions)
-        refs = [Ref(source.part, source.row) for source in sources if source is not None]
-        yield positions, environment.pinned(collection_id).vectors_of(refs, names, stop)
-
-
-def _is_exhausted(answer: SearchAnswer, wanted: int) -> bool:
-    """Say whether what an index kept back could stand among the first `wanted` hits."""
-    if answer.floor is None:
-        return False
-    hits = answer.hits[0]
-    return len(hits) < wanted or hits[wanted - 1].score < answer.floor
-
-
-def prepare_search(query: QueryRun, request: SearchRequest) -> PreparedSearch:
-    """Return the search that a request means, on pinned snapshots.
-
-    Raises `InvalidRequestError` for a vector that the collections do not have alike.
-    """
-    environment = query.environment
-    environment.comparable_spec(request.collection_ids, request.feature_uri)
-    snapshots = environment.pin(request.collection_ids)
-    index = index_name(request.feature_uri)
-    return PreparedSearch(snapshots, index, request.filter, request.within)
-
-
-def submit_search(
-    query: QueryRun, request: SearchRequest, search: PreparedSearch
-) -> "asyncio.Future[Sequence[SearchAnswer]]":
-    """Start a search, to be merged with others of the same index; one answer per vector."""
-    searches = query.environment.services.searches
-    return searches.submit(search, request.vectors, request.k, query.deadline)
-
-
-def load_row(
-    environment: Environment, document_id: str, source: Source, *, columns: JsonValue
-) -> Row:
-    """Read a document's row: all of its fields, or only `columns` (top-level names) if they are
-    named and stand in columns already.
-
-    Where names themselves hold dots, the path a.b may not lie in the field a: then all are read.
-    """
-    identity = {"document_id": document_id, "collection_id": source.collection_id}
-    segment = environment.pinned(source.collection_id).parts[source.part].segment
-    if columns is not None and not segment.stored_columns.dotted:
-        held = [(path, segment.held_column(path)) for path in columns]
-        ready = [(path, column) for path, column in held if column is not None]
-        if len(ready) == len(held):
-            partial: JsonObject = {}
-            for path, column in ready:
-                value = column.values[column.codes[source.row]]
-                if value is not MISSING:
-                    partial = assign(partial, path, value)
-            return Row(document_id, {**partial, **identity}, source, partial=True)
-    return Row(document_id, {**segment.payload(source.row), **identity}, source)
-
-
-def hydrate_row(environment: Environment, row: Row) -> Row:
-    """Return the row with every stored field under what stages wrote."""
-    if not row.partial or row.source is None:
-        return row
-    segment = environment.pinned(row.source.collection_id).parts[row.source.part].segment
-    return Row(row.document_id, {**segment.payload(row.source.row), **row.fields}, row.source)
-
-
 def _takes_text(feature_uri: str) -> bool:
     try:
         return "text" in find_extractor(feature_uri).modalities
     except InvalidRequestError:
         return False  # vectors that documents bring have no extractor
-
-
-def _same_search(left: SearchRequest, right: SearchRequest) -> bool:
-    return (
-        left.feature_uri == right.feature_uri
-        and left.k == right.k
-        and left.collection_ids == right.collection_ids
-        and left.within == right.within
-        and filter_key(left.filter) == filter_key(right.filter)
-        and np.array_equal(left.vectors, right.vectors)
-    )
-
-
-def _find_ids(
-    collection_id: str, find: "Callable[[str], Ref | None]", values: Iterable[JsonValue]
-) -> dict[int, tuple[str, Source]]:
-    found: dict[int, tuple[str, Source]] = {}
-    for position, value in enumerate(values):
-        ref = find(value) if isinstance(value, str) else None
-        if ref is not None and isinstance(value, str):
-            found[position] = (value, Source(collection_id, ref.part, ref.row))
-    return found

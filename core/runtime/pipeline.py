@@ -17,9 +17,10 @@ from core.plan.compile import (
     render_query_filter,
 )
 from core.rows.row import Row, Rows
-from core.runtime.context import QueryRun, StageRun, prepare_search, submit_search
+from core.runtime.context import StageRun
 from core.runtime.environment import Environment
 from core.runtime.inputs import prepare_inputs
+from core.runtime.querying import QueryRun, prepare_search, submit_search
 from core.runtime.searching import PreparedSearch
 from core.stage import StageReport
 from core.templates import compile_tree

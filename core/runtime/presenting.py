@@ -6,8 +6,8 @@ import numpy as np
 
 from core.delivery import Presigner
 from core.rows.row import Row
-from core.runtime.context import hydrate_row, read_vectors
 from core.runtime.environment import Environment
+from core.runtime.reading import hydrate_row, read_vectors
 from core.types import JsonObject
 
 
