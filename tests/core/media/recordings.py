@@ -1,6 +1,9 @@
 """Sounds and films made from a seed, and encoders for them: small, the same everywhere."""
 
 import io
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import av
@@ -104,6 +107,20 @@ def letterboxed(frames: Film, rows: int) -> Film:
     return [np.pad(frame, ((rows, rows), (0, 0), (0, 0))) for frame in frames]
 
 
+@contextmanager
+def _priority_kept() -> Iterator[None]:
+    """Undo what the AV1 encoder does where it may: it gives the thread that calls it the highest
+    real-time priority, for good, and every process that is started from it."""
+    if not hasattr(os, "sched_getscheduler"):
+        yield
+        return
+    before = os.sched_getscheduler(0), os.sched_getparam(0)
+    try:
+        yield
+    finally:
+        os.sched_setscheduler(0, *before)
+
+
 def encode_film(
     frames: Film,
     container: str = "mp4",
@@ -115,7 +132,7 @@ def encode_film(
 ) -> bytes:
     """Return the film as a file's bytes, with a sound track if one is given."""
     out = io.BytesIO()
-    with av.open(out, "w", format=container) as file:
+    with _priority_kept(), av.open(out, "w", format=container) as file:
         stream: Any = file.add_stream(codec, rate=FPS, options=options or {})
         stream.height, stream.width = frames[0].shape[:2]
         stream.pix_fmt = "yuv420p"
