@@ -36,8 +36,8 @@ def _is_file(word: str) -> bool:
     return not Reference(word).is_local or "/" in word or Path(word).is_file()
 
 
-def file_items(files: Sequence[str]) -> list[JsonObject]:
-    """Return an item for each file, its name as id; `ClientError` for what cannot be read."""
+def file_items(files: Sequence[str]) -> tuple[list[JsonObject], list[str]]:
+    """Return an item for each file, its name as id, and what keeps the others from being sent."""
     items: list[JsonObject] = []
     faults: list[str] = []
     for name in files:
@@ -45,9 +45,7 @@ def file_items(files: Sequence[str]) -> list[JsonObject]:
             items.append({"id": name[:500], "file": Reference(name).read()})
         except (OSError, ValueError) as error:
             faults.append(f"{name}: {getattr(error, 'strerror', None) or error}")
-    if faults:
-        raise ClientError(_listed("cannot be read", faults))
-    return items
+    return items, faults
 
 
 def manifest_items(path: Path) -> list[JsonObject]:

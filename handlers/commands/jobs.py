@@ -70,8 +70,9 @@ def run(
     """Run RETRIEVERs on FILES (paths, https:// or s3:// addresses) or on the items of a manifest.
 
     The same command again continues a job that was interrupted, and tries again what may succeed.
-    On a data folder the job runs in this process, and Ctrl-C stops it; on a server it goes on. The
-    status is 1 if any item failed.
+    On a data folder the job runs in this process, and Ctrl-C stops it; on a server it goes on. A
+    file that cannot be read is named and left out. The status is 1 if any item failed, or was not
+    sent.
     """
     retrievers, files = split_words(words) if manifest is None else (list(words), [])
     if manifest is None and not files:
@@ -79,7 +80,12 @@ def run(
     here = connection.api is None
     if here and no_wait:
         raise click.UsageError("--no-wait needs a server: a data folder's job runs here")
-    body: JsonObject = {"retrievers": retrievers, **_source(manifest, files)}
+    source, unsent = _source(manifest, files)
+    for fault in unsent:
+        click.echo(printable(f"not sent: {fault}"), err=True)
+    if unsent and not source["items"]:
+        raise ClientError("none of the files can be read")
+    body: JsonObject = {"retrievers": retrievers, **source}
     if limit is not None:
         body["settings"] = {"limit": limit}
     check_size(body, LOCAL_BYTES if here else SERVER_BYTES)
@@ -99,7 +105,7 @@ def run(
         print_json(job)
     else:
         _show(job)
-    if not no_wait and (job["status"] != "completed" or job["progress"]["failed"]):
+    if unsent or (not no_wait and (job["status"] != "completed" or job["progress"]["failed"])):
         ctx.exit(1)
 
 
@@ -189,18 +195,20 @@ def stop(connection: Connection, *, job: str, as_json: bool) -> None:
         _show(stopped)
 
 
-def _source(manifest: str | None, files: list[str]) -> JsonObject:
+def _source(manifest: str | None, files: list[str]) -> tuple[JsonObject, list[str]]:
+    """Return what the job is to read, and which files cannot be sent."""
     if manifest is None:
-        return {"items": file_items(files)}
+        items, unsent = file_items(files)
+        return {"items": items}, unsent
     if manifest.startswith("s3://"):
-        return {"manifest": manifest}
+        return {"manifest": manifest}, []
     path = Path(manifest)
     if not path.is_file():
         raise ClientError(f"there is no manifest {manifest}")
     items = manifest_items(path)
     if not items:
         raise ClientError(f"{manifest} is empty")
-    return {"items": items}
+    return {"items": items}, []
 
 
 def _announce(job: JsonObject) -> None:

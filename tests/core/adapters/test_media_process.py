@@ -128,11 +128,11 @@ def test_a_child_that_died_idle_is_no_files_fault(single: ProcessMediaExtractor)
 
 
 def test_a_file_that_takes_too_long_is_given_up() -> None:
-    extractor = ProcessMediaExtractor(workers=1, limits=ProcessLimits(wall_seconds=0.2))
+    extractor = ProcessMediaExtractor(workers=1, limits=ProcessLimits(wall_seconds=2.0))
     read(extractor)
     (pid,) = extractor.pids()
     os.kill(pid, signal.SIGSTOP)
-    with pytest.raises(MediaError, match=r"more than 0\.2 s"):
+    with pytest.raises(MediaError, match=r"more than 2 s"):
         read(extractor)
     assert read(extractor).chunks
     extractor.close()

@@ -65,6 +65,21 @@ def test_files_are_run_and_fetched(ready: Trawl, folder: Path, tmp_path: Path) -
     assert len(command(ready, "list")) == 2
 
 
+def test_a_file_that_cannot_be_read_costs_only_itself(
+    ready: Trawl, folder: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "empty.png").touch()
+    bad = [str(tmp_path / "empty.png"), str(tmp_path / "none.png")]
+    shown = run(ready, "copies", str(folder / "0.png"), *bad, status=1)
+    assert "1 of 1 items done (100%): 1 succeeded, 0 failed" in shown.stdout
+    told = [line for line in shown.stderr.splitlines() if line.startswith("not sent: ")]
+    assert told == [
+        f"not sent: {bad[0]}: the file is empty",
+        f"not sent: {bad[1]}: No such file or directory",
+    ]
+    assert "none of the files can be read" in run(ready, "copies", *bad, status=1).stderr
+
+
 def test_a_manifest_with_a_broken_file(ready: Trawl, folder: Path, tmp_path: Path) -> None:
     broken = tmp_path / "broken.png"
     broken.write_bytes(b"no picture")
