@@ -1,6 +1,7 @@
 """Files that are only uploaded: taken in, replaced, removed, given up on and tried again."""
 
 import json
+import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -182,20 +183,29 @@ def test_a_batch_whose_function_is_killed_comes_again(
         return said
 
     paths = set(uploads.documents())
+    usual = functions.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
     hidden = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["VisibilityTimeout"])
     # What a killed function held comes again after this long, by default twelve minutes.
     sqs.set_queue_attributes(QueueUrl=queue, Attributes={"VisibilityTimeout": "8"})
+
+    def configure(timeout_s: int, **more: str) -> None:
+        functions.update_function_configuration(
+            FunctionName=name, Timeout=timeout_s, Environment={"Variables": {**usual, **more}}
+        )
+
     try:
-        # A second is not enough to begin with: the function ends in the middle.
-        functions.update_function_configuration(FunctionName=name, Timeout=1)
-        for seed in (20, 21):
-            uploads.put(f"{seed}.jpg", encode(landscape(seed), "JPEG"))
-        wait_until("the function was killed", lambda: last() == "FAILED")
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            # It asks an S3 that never answers, until it is killed.
+            port = silent.getsockname()[1]
+            configure(3, AWS_ENDPOINT_URL_S3=f"http://127.0.0.1:{port}")
+            for seed in (20, 21):
+                uploads.put(f"{seed}.jpg", encode(landscape(seed), "JPEG"))
+            wait_until("the function was killed", lambda: last() == "FAILED")
         assert set(uploads.documents()) == paths
-        functions.update_function_configuration(FunctionName=name, Timeout=120)
+        configure(120)
         uploads.await_paths(*paths, "20.jpg", "21.jpg")
     finally:
-        functions.update_function_configuration(FunctionName=name, Timeout=120)
+        configure(120)
         sqs.set_queue_attributes(QueueUrl=queue, Attributes=hidden["Attributes"])
     assert uploads.found_by(landscape(20), landscape(21)) == ["20.jpg", "21.jpg"]
 
