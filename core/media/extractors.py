@@ -303,6 +303,20 @@ EXTRACTORS: tuple[ExtractorInfo, ...] = (
 )
 
 
+# Made once: each query asks several times, mostly for vectors that no extractor made. Of two of a
+# name the first is meant.
+_BY_NAME = {
+    name: info
+    for info in reversed(EXTRACTORS)
+    for name in (info.name, info.reference, info.feature_uri, info.index_name)
+}
+_NAMES = tuple(dict.fromkeys(info.name for info in EXTRACTORS))
+_KNOWN = tuple(dict.fromkeys(n for info in EXTRACTORS for n in (info.name, info.feature_uri)))
+_VIEWS = {
+    info.index_name: {name: view for view, name in info.view_names.items()} for info in EXTRACTORS
+}
+
+
 def find_extractor(reference: str) -> ExtractorInfo:
     """Return the extractor of that name, `name@version`, feature URI (`mixpeek://` or `trawl://`)
     or index name; of a name alone its newest version.
@@ -311,14 +325,12 @@ def find_extractor(reference: str) -> ExtractorInfo:
     """
     scheme, separator, rest = reference.partition("://")
     canonical = f"mixpeek://{rest}" if separator and scheme in URI_SCHEMES else reference
-    for info in EXTRACTORS:
-        if canonical in (info.name, info.reference, info.feature_uri, info.index_name):
-            return info
-    names = dict.fromkeys(info.name for info in EXTRACTORS)
-    known = dict.fromkeys(name for info in EXTRACTORS for name in (info.name, info.feature_uri))
+    info = _BY_NAME.get(canonical)
+    if info is not None:
+        return info
     raise InvalidRequestError(
-        f"unknown extractor {reference[:200]!r}; known: {', '.join(names)}",
-        [Problem("extractor", "unknown extractor", "unknown_extractor", list(known))],
+        f"unknown extractor {reference[:200]!r}; known: {', '.join(_NAMES)}",
+        [Problem("extractor", "unknown extractor", "unknown_extractor", _KNOWN)],
     )
 
 
@@ -330,7 +342,4 @@ def versions_of(name: str) -> tuple[str, ...]:
 def view_names(feature_uri: str) -> dict[str, str]:
     """Return the views that are stored beside a feature's vector, by their names in a collection;
     none of a vector that documents bring."""
-    for info in EXTRACTORS:
-        if index_name(feature_uri) == info.index_name:
-            return {name: view for view, name in info.view_names.items()}
-    return {}
+    return dict(_VIEWS.get(index_name(feature_uri), {}))
