@@ -41,7 +41,7 @@ $(BIN)/python:
 # What the tests need contains what the demo needs.
 $(VENV)/.for-test: $(PINS) | $(BIN)/python
 	@echo "environment: installing what the tests need (a minute or two the first time)"
-	@$(INSTALL) '.[local,media,text,infra,dev]'
+	@$(INSTALL) '.[local,media,logo,onnx,text,infra,dev]'
 	@touch $(VENV)/.for-demo $(VENV)/.for-deploy $@
 
 $(VENV)/.for-demo: $(PINS) | $(BIN)/python
@@ -51,7 +51,7 @@ $(VENV)/.for-demo: $(PINS) | $(BIN)/python
 
 $(VENV)/.for-bench: $(PINS) | $(BIN)/python
 	@echo "environment: installing what the benchmarks need"
-	@$(INSTALL) '.[local,media,text,bench]'
+	@$(INSTALL) '.[local,media,logo,onnx,text,bench]'
 	@touch $@
 
 .PHONY: lock
@@ -106,16 +106,18 @@ pytest:
 	@echo "check: tests"
 	@$(BIN)/python -m pytest -v --numprocesses $(WORKERS) --maxprocesses 4 --dist loadfile
 
-# For the tests of reports, which skip without it; only a machine that is CI's own is changed.
-.PHONY: browser
-browser: ## Install Chromium with apt-get, if there is none and this is root on Debian
-	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || { \
+# For the tests of reports and of audio.chromaprint, which skip without them; only a machine that
+# is CI's own is changed.
+.PHONY: programs
+programs: ## Install Chromium and fpcalc with apt-get, if they are missing and this is root on Debian
+	@{ command -v chromium || command -v chromium-browser; } >/dev/null \
+		&& command -v fpcalc >/dev/null || { \
 		command -v apt-get >/dev/null && test "$$(id -u)" = 0 \
-		&& echo "browser: installing chromium" \
+		&& echo "programs: installing chromium and fpcalc" \
 		&& apt-get -qq update >/dev/null 2>&1 \
 		&& DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends \
-			chromium >/dev/null 2>&1; } \
-		|| echo "browser: chromium is not here and cannot be installed; its tests will skip" >&2
+			chromium libchromaprint-tools >/dev/null 2>&1; } \
+		|| echo "programs: chromium or fpcalc cannot be installed; their tests will skip" >&2
 
 # An environment of its own: the emulator wants other versions of what we use.
 MINISTACK := $(VENV)/ministack

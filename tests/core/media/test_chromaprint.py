@@ -44,7 +44,7 @@ def test_it_prints_what_fpcalc_printed(seed: int) -> None:
     assert bit_error(found, np.array(recorded)) <= 0.001
 
 
-@pytest.mark.skipif(FPCALC is None, reason="fpcalc is not installed")
+@pytest.mark.skipif(FPCALC is None, reason="fpcalc is not installed: make programs installs it")
 @pytest.mark.parametrize("codec", [("wav", "pcm_s16le"), ("mp3", "libmp3lame")])
 def test_it_prints_what_fpcalc_prints(codec: tuple[str, str], tmp_path: Path) -> None:
     data = encode_sound(tune(11, 30), *codec)

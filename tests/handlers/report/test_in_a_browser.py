@@ -15,7 +15,7 @@ from tests.browser import CHROMIUM, Browser, browser, open_page
 from tests.handlers.report.answers import HOSTILE, Pictures, cell, file_of, match, report, retriever
 
 pytestmark = pytest.mark.skipif(
-    CHROMIUM is None, reason="chromium is not installed: make browser installs it"
+    CHROMIUM is None, reason="chromium is not installed: make programs installs it"
 )
 
 
