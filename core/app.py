@@ -1,21 +1,29 @@
-"""The composition root: settings in, a working service out. The only importer of adapters."""
+"""The composition root: settings in, a working service out.
+
+`core.backends` chooses among adapters; nothing beside these two imports any.
+"""
 
 import os
-import secrets
-import tempfile
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib import import_module
-from pathlib import Path
 
 from core.adapters.fetch_content import ContentFetcher
 from core.adapters.fetch_rules import FetchRules
 from core.adapters.text_tantivy import TantivyText
 from core.adapters.vectors_embedded import EmbeddedVectors
 from core.auth.keys import Keys
+from core.backends import (
+    Backends,
+    choose_backends,
+    extractor_rules,
+    ingest_queues,
+    job_runner,
+    media_extractor,
+    vector_indexes,
+)
 from core.catalog.collections import CollectionCatalog
 from core.catalog.document_media import MediaIndexer
 from core.catalog.documents import DocumentCatalog
@@ -32,13 +40,10 @@ from core.media.rules import ExtractorRules
 from core.plan.cache import PlanCache
 from core.plan.version import planner_version
 from core.planner import Planner
-from core.ports.blobs import Blobs, BlobStores
-from core.ports.jobs import JobRunner
-from core.ports.media import MediaExtractor
+from core.ports.blobs import BlobStores
 from core.ports.previews import Previewer
 from core.ports.queues import IngestQueues
 from core.ports.records import Records
-from core.ports.vector_indexes import VectorIndexes
 from core.registry import find_stage, stage_names
 from core.runtime.environment import Services, merged_searches
 from core.runtime.texts import TextIndexes
@@ -53,8 +58,6 @@ from core.storage.segment_cache import SegmentCache
 _POOL_THREADS, _MEDIA_THREADS = 24, 40
 # Text indexes may take this part of the cache's size, beside it.
 _TEXT_SHARE = 4
-_LOCAL_BUCKETS = ("assets", "index", "results")
-_SIGNING_KEY_BYTES = 32
 _DAY_S = 86_400
 # Lambda's own: the memory of the function, which is what a second of it costs.
 _MEMORY_VARIABLE = "AWS_LAMBDA_FUNCTION_MEMORY_SIZE"
@@ -111,65 +114,26 @@ def build_app(settings: Settings, *, base_url: str = "http://127.0.0.1:8080") ->
     `base_url` is where presigned URLs of a data folder are served. Nothing is connected to here:
     clients are made at first use.
     """
-    if settings.data_dir is not None:
-        records, buckets, names = _local_backends(settings.data_dir, base_url)
-    else:
-        records, buckets, names = _aws_backends(settings)
-    assets, index, results = names
-    store = CollectionStore(
-        records,
-        buckets.bucket(index),
-        SegmentCache(settings.cache_mb * 1024 * 1024),
-        indexes=_vector_indexes(settings),
-    )
-    extractor_rules = _extractor_rules(settings)
-    collections = CollectionCatalog(records, store, extractor_rules)
+    backends = choose_backends(settings, base_url)
+    records, buckets = backends.records, backends.buckets
+    rules = extractor_rules(settings)
+    store = _collection_store(settings, backends)
+    collections = CollectionCatalog(records, store, rules)
     retrievers = RetrieverCatalog(records, collections)
-    rules = FetchRules(
-        max_bytes=settings.fetch_max_mb * 1_000_000,
-        max_seconds=settings.fetch_timeout_s,
-        allowed_networks=settings.allowed_networks,
-    )
-    fetcher = ContentFetcher(rules)
-    extractor = _extractor(settings, buckets.bucket(results), extractor_rules, rules)
-    reader = partial(read_object, buckets, assets)
-    pool = ThreadPoolExecutor(_POOL_THREADS, thread_name_prefix="trawl")
-    media_pool = ThreadPoolExecutor(_MEDIA_THREADS, thread_name_prefix="trawl-media")
-    vectors = EmbeddedVectors(settings.threads)
-    services = Services(
-        store=store,
-        collections=collections,
-        vectors=vectors,
-        extractor=extractor,
-        fetcher=fetcher,
-        read_object=reader,
-        pool=pool,
-        media_pool=media_pool,
-        searches=merged_searches(vectors, pool),
-        texts=TextIndexes(TantivyText(), settings.cache_mb * 1024 * 1024 // _TEXT_SHARE),
-    )
-    planner = Planner(retrievers, collections, store, PlanCache(records, buckets.bucket(index)))
-    delivery = Delivery(
-        buckets, assets, buckets.bucket(results), settings.presign_s, settings.spill_bytes
-    )
-    job_store = JobStore(records, buckets.bucket(results))
-    scan_store = ScanStore(records, buckets.bucket(results), settings.results_days * _DAY_S)
+    services = _services(settings, backends, rules, store, collections)
+    planner = Planner(retrievers, collections, store, PlanCache(records, backends.index))
+    delivery = _delivery(settings, backends)
+    scan_store = ScanStore(records, backends.results, settings.results_days * _DAY_S)
+    job_store = JobStore(records, backends.results)
     namespaces = NamespaceCatalog(
         records,
         collections,
-        own_buckets=frozenset(names),
+        own_buckets=backends.own_buckets,
         clear=(job_store.clear, scan_store.clear),
     )
-    work = JobWork(
-        job_store,
-        buckets,
-        namespaces,
-        retrievers,
-        # An engine of its own: jobs may run on another event loop than the calls of a server.
-        Engine(replace(services, searches=merged_searches(vectors, pool)), planner, delivery),
-        int(os.environ.get(_MEMORY_VARIABLE, "0")),
-    )
-    runner, close_jobs = _job_runner(settings, work, buckets)
+    engine = Engine(_for_jobs(services), planner, delivery)
+    work = JobWork(job_store, buckets, namespaces, retrievers, engine, _memory_mb())
+    jobs, close_jobs = _job_catalog(settings, backends, work)
     return App(
         settings=settings,
         records=records,
@@ -178,30 +142,120 @@ def build_app(settings: Settings, *, base_url: str = "http://127.0.0.1:8080") ->
         keys=Keys(records),
         namespaces=namespaces,
         collections=collections,
-        documents=DocumentCatalog(store, collections, MediaIndexer(fetcher, extractor, reader)),
+        documents=_documents(services, collections),
         retrievers=retrievers,
         engine=Engine(services, planner, delivery),
-        ingest=Ingest(
-            namespaces,
-            collections,
-            store,
-            assets=buckets.bucket(assets),
-            fetcher=fetcher,
-            extractor=extractor,
-            max_bytes=rules.max_bytes,
-        ),
+        ingest=_ingest(settings, backends, services, namespaces, collections),
         upkeep=Upkeep(namespaces, collections, store, records, buckets),
-        ingest_queues=_ingest_queues(settings),
-        jobs=JobCatalog(job_store, buckets, assets, retrievers, runner, work, settings.presign_s),
-        scans=Scans(
-            services,
-            Scanner(services, planner, retrievers),
-            scan_store,
-            delivery,
-        ),
+        ingest_queues=ingest_queues(settings),
+        jobs=jobs,
+        scans=Scans(services, Scanner(services, planner, retrievers), scan_store, delivery),
         _close_jobs=close_jobs,
         _services=services,
     )
+
+
+def _collection_store(settings: Settings, backends: Backends) -> CollectionStore:
+    cache = SegmentCache(_cache_bytes(settings))
+    return CollectionStore(
+        backends.records, backends.index, cache, indexes=vector_indexes(settings)
+    )
+
+
+def _services(
+    settings: Settings,
+    backends: Backends,
+    rules: ExtractorRules,
+    store: CollectionStore,
+    collections: CollectionCatalog,
+) -> Services:
+    fetch = FetchRules(
+        max_bytes=_largest_file(settings),
+        max_seconds=settings.fetch_timeout_s,
+        allowed_networks=settings.allowed_networks,
+    )
+    pool = ThreadPoolExecutor(_POOL_THREADS, thread_name_prefix="trawl")
+    vectors = EmbeddedVectors(settings.threads)
+    return Services(
+        store=store,
+        collections=collections,
+        vectors=vectors,
+        extractor=media_extractor(settings, backends.results, rules, fetch),
+        fetcher=ContentFetcher(fetch),
+        read_object=partial(read_object, backends.buckets, backends.assets_bucket),
+        pool=pool,
+        media_pool=ThreadPoolExecutor(_MEDIA_THREADS, thread_name_prefix="trawl-media"),
+        searches=merged_searches(vectors, pool),
+        texts=TextIndexes(TantivyText(), _cache_bytes(settings) // _TEXT_SHARE),
+    )
+
+
+def _for_jobs(services: Services) -> Services:
+    """Return services for jobs: those may run on another event loop than the calls of a server,
+    and searches of two loops cannot be merged."""
+    return replace(services, searches=merged_searches(services.vectors, services.pool))
+
+
+def _delivery(settings: Settings, backends: Backends) -> Delivery:
+    return Delivery(
+        backends.buckets,
+        backends.assets_bucket,
+        backends.results,
+        settings.presign_s,
+        settings.spill_bytes,
+    )
+
+
+def _documents(services: Services, collections: CollectionCatalog) -> DocumentCatalog:
+    indexer = MediaIndexer(services.fetcher, services.extractor, services.read_object)
+    return DocumentCatalog(services.store, collections, indexer)
+
+
+def _ingest(
+    settings: Settings,
+    backends: Backends,
+    services: Services,
+    namespaces: NamespaceCatalog,
+    collections: CollectionCatalog,
+) -> Ingest:
+    return Ingest(
+        namespaces,
+        collections,
+        services.store,
+        assets=backends.assets,
+        fetcher=services.fetcher,
+        extractor=services.extractor,
+        max_bytes=_largest_file(settings),
+    )
+
+
+def _job_catalog(
+    settings: Settings, backends: Backends, work: JobWork
+) -> tuple[JobCatalog, Callable[[], None]]:
+    """Return the catalog of jobs, and what ends the ones that run in this process."""
+    runner, close = job_runner(settings, work, backends.buckets)
+    catalog = JobCatalog(
+        work.store,
+        backends.buckets,
+        backends.assets_bucket,
+        work.retrievers,
+        runner,
+        work,
+        settings.presign_s,
+    )
+    return catalog, close
+
+
+def _cache_bytes(settings: Settings) -> int:
+    return settings.cache_mb * 1024 * 1024
+
+
+def _largest_file(settings: Settings) -> int:
+    return settings.fetch_max_mb * 1_000_000
+
+
+def _memory_mb() -> int:
+    return int(os.environ.get(_MEMORY_VARIABLE, "0"))
 
 
 def prime(settings: Settings) -> None:
@@ -235,106 +289,8 @@ def settings_from(environment: Mapping[str, str] = os.environ) -> Settings:
     return Settings.from_environment(environment)
 
 
-Backends = tuple[Records, BlobStores, tuple[str, str, str]]
-
-
-def _local_backends(data_dir: Path, base_url: str) -> Backends:
-    from core.adapters.blobs_directory import DirectoryBlobStores
-    from core.adapters.records_sqlite import SqliteRecords
-
-    data_dir.mkdir(parents=True, exist_ok=True)
-    records = SqliteRecords(data_dir / "records.sqlite")
-    key = _signing_key(data_dir / "signing.key")
-    buckets = DirectoryBlobStores(data_dir / "buckets", signing_key=key, base_url=base_url)
-    return records, buckets, _LOCAL_BUCKETS
-
-
-def _aws_backends(settings: Settings) -> Backends:
-    from core.adapters.blobs_s3 import S3BlobStores
-    from core.adapters.records_dynamodb import DynamoRecords
-    from core.settings import SettingsError
-
-    names = (settings.assets_bucket, settings.index_bucket, settings.results_bucket)
-    assets, index, results = names
-    if settings.table is None or assets is None or index is None or results is None:
-        raise SettingsError("set a data folder, or a table and three buckets")
-    return DynamoRecords(settings.table), S3BlobStores(), (assets, index, results)
-
-
-def _vector_indexes(settings: Settings) -> dict[str, VectorIndexes]:
-    """Return the engines beside the embedded one, by the names that collections ask for."""
-    if settings.vector_bucket is None:
-        return {}
-    from core.adapters.vectors_s3 import S3VectorIndexes
-
-    return {"s3vectors": S3VectorIndexes(settings.vector_bucket)}
-
-
-def _job_runner(
-    settings: Settings, work: JobWork, buckets: BlobStores
-) -> tuple[JobRunner, Callable[[], None]]:
-    """Return what runs jobs, and what ends it."""
-    if settings.job_state_machine is not None:
-        from core.adapters.jobs_stepfunctions import StepFunctionsRunner
-
-        return StepFunctionsRunner(settings.job_state_machine), lambda: None
-    from core.adapters.jobs_threads import ThreadRunner
-
-    locks = settings.data_dir or Path(tempfile.gettempdir()) / "trawl"
-    runner = ThreadRunner(work, buckets, locks / "jobs")
-    return runner, runner.close
-
-
-def _extractor_rules(settings: Settings) -> ExtractorRules:
-    return ExtractorRules(
-        bedrock_models=settings.bedrock_models,
-        sagemaker_endpoints=settings.sagemaker_endpoints,
-        secrets=settings.embedder_secrets,
-        onnx_models=tuple(name for name, _ in settings.onnx_models),
-        decodes_here=settings.media_function is None,
-    )
-
-
-def _extractor(
-    settings: Settings, results: Blobs, rules: ExtractorRules, fetch: FetchRules
-) -> MediaExtractor:
-    from core.adapters.media_choice import choose_extractors
-
-    if settings.media_function is None:
-        return choose_extractors(rules, fetch, dict(settings.onnx_models))
-    from core.adapters.media_lambda import LambdaMediaExtractor
-
-    return choose_extractors(
-        rules, fetch, decoding=LambdaMediaExtractor(settings.media_function, results)
-    )
-
-
 def build_previewer() -> Previewer:
     """Build what shows files to people, in a child process of its own; `close` it."""
     from core.adapters.media_process import ProcessLimits, ProcessMediaExtractor
 
     return ProcessMediaExtractor(workers=1, limits=ProcessLimits(wall_seconds=12, cpu_seconds=10))
-
-
-def _ingest_queues(settings: Settings) -> IngestQueues | None:
-    if settings.ingest_queue is None or settings.ingest_dead_letters is None:
-        return None
-    from core.adapters.queues_sqs import SqsQueue
-
-    return IngestQueues(SqsQueue(settings.ingest_queue), SqsQueue(settings.ingest_dead_letters))
-
-
-def _signing_key(path: Path) -> bytes:
-    """Return the data folder's key, made at first; readable by its owner only.
-
-    It appears whole or not at all: another process may be starting on the same folder.
-    """
-    if not path.exists():
-        draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-        descriptor = os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(secrets.token_bytes(_SIGNING_KEY_BYTES))
-        with suppress(FileExistsError):
-            os.link(draft, path)
-        draft.unlink()
-    return path.read_bytes()
