@@ -97,7 +97,7 @@ class Corpora:
 def fetch() -> Corpora:
     """Return all files; what is not cached is fetched. Raises `CorpusError`."""
     fetch_missing([photographs.PHOTOGRAPHS, recordings.FILMS, _MORE_FILMS], say=print)
-    samples, wallpapers, music = (_files(each) for each in (PICTURES, WALLPAPERS, MUSIC))
+    samples, wallpapers, music = (package_files(each) for each in (PICTURES, WALLPAPERS, MUSIC))
     return Corpora(
         pictures=[
             *photographs.PHOTOGRAPHS.files(),
@@ -139,7 +139,7 @@ def _tracks(files: Sequence[Path]) -> list[RealFile]:
     ]
 
 
-def _files(package: DebianPackage) -> list[Path]:
+def package_files(package: DebianPackage) -> list[Path]:
     """Return the package's files by path, fetched if they are not cached."""
     home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     folder = Path(home) / "trawl" / "debian" / package.name
