@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from core.adapters.fetch_rules import FetchRules
@@ -121,13 +122,14 @@ def extractor_rules(settings: Settings) -> ExtractorRules:
         secrets=settings.embedder_secrets,
         onnx_models=tuple(name for name, _ in settings.onnx_models),
         decodes_here=settings.media_function is None,
+        deployed_extras=tuple(extra for extra, _ in settings.media_extras),
     )
 
 
 def media_extractor(
     settings: Settings, results: Blobs, rules: ExtractorRules, fetch: FetchRules
 ) -> MediaExtractor:
-    """Return what turns files into vectors: here, or in the function that the settings name."""
+    """Return what turns files into vectors: here, or in functions that the settings name."""
     from core.adapters.media_choice import choose_extractors
 
     if settings.media_function is None:
@@ -135,7 +137,13 @@ def media_extractor(
     from core.adapters.media_lambda import LambdaMediaExtractor
 
     return choose_extractors(
-        rules, fetch, decoding=LambdaMediaExtractor(settings.media_function, results)
+        rules,
+        fetch,
+        decoding=LambdaMediaExtractor(settings.media_function, results),
+        deployed={
+            extra: partial(LambdaMediaExtractor, function, results)
+            for extra, function in settings.media_extras
+        },
     )
 
 

@@ -83,6 +83,8 @@ class Settings:
     data_dir: Path | None = _setting("TRAWL_DATA_DIR", _path)
     # On AWS, the function that reads media; None: child processes of this one do.
     media_function: str | None = _setting("TRAWL_MEDIA_FUNCTION", _text)
+    # On AWS, functions of their own for extractors that are extras: `extra=function`, with commas.
+    media_extras: tuple[tuple[str, str], ...] = _setting("TRAWL_MEDIA_EXTRAS", _pairs, ())
     # The S3 vector bucket of collections with `"engine": "s3vectors"`; None: there can be none.
     vector_bucket: str | None = _setting("TRAWL_VECTOR_BUCKET", _text)
     # On AWS, the addresses of two queues: events of new files, and those that were given up on.
@@ -115,7 +117,8 @@ class Settings:
     bedrock_models: tuple[str, ...] = _setting("TRAWL_BEDROCK_MODELS", _names, ())
     # SageMaker endpoints that collections may choose, by name; none: none.
     sagemaker_endpoints: tuple[str, ...] = _setting("TRAWL_SAGEMAKER_ENDPOINTS", _names, ())
-    # A laptop's model files for `image.onnx`, `name=path` with commas; names are in lowercase.
+    # Model files for `image.onnx`, `name=path` with commas; names are in lowercase. Deployed, the
+    # paths are those in the function's own zip.
     onnx_models: tuple[tuple[str, str], ...] = _setting("TRAWL_ONNX_MODELS", _pairs, ())
     # Which key may be sent to which host by `https.embedder`: `host=reference`, a reference being
     # env:NAME or an ARN of Secrets Manager or SSM. A collection can use no other pair.
@@ -159,7 +162,7 @@ class Settings:
         given = [name for name in _AWS if getattr(self, name) is not None]
         missing = [variable_of(name) for name in _AWS if name not in given]
         # Large files reach the media function, and a job its state machine, through the buckets.
-        alone = [name for name in _NEED_AWS if getattr(self, name) is not None and not given]
+        alone = [name for name in _NEED_AWS if getattr(self, name) and not given]
         if alone:
             return [f"{variable_of(alone[0])} is set without {variable_of(_AWS[0])}"]
         if given and self.data_dir is not None:
@@ -170,7 +173,10 @@ class Settings:
 
 
 _AWS = ("table", "assets_bucket", "index_bucket", "results_bucket")
-_NEED_AWS = ("media_function", "job_state_machine", "ingest_queue", "ingest_dead_letters")
+_NEED_AWS = (
+    *("media_function", "media_extras", "job_state_machine"),
+    *("ingest_queue", "ingest_dead_letters"),
+)
 
 
 def _variable(item: "Field[Any]") -> str:

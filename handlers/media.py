@@ -2,11 +2,16 @@
 
 import base64
 import binascii
+import os
+from functools import lru_cache
+from pathlib import Path
 from typing import Any, Final
 
 from core.errors import InvalidRequestError, MediaError, TrawlError, describe_error
 from core.media.extraction import extract
+from core.media.extractors import IMAGE_ONNX, find_extractor
 from core.media.wire import pack_extraction
+from core.settings import Settings
 from handlers.presigned import read_presigned
 
 _ACCEPTED: dict[str, tuple[type, ...]] = {
@@ -20,6 +25,8 @@ _ACCEPTED: dict[str, tuple[type, ...]] = {
 }
 # Where the bytes come from: exactly one of them is given.
 _SOURCES: Final = frozenset({"data_base64", "presigned_url"})
+# Where paths of model files begin: the zip lies unpacked around this file.
+_ZIP: Final = Path(__file__).resolve().parents[1]
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
@@ -54,7 +61,23 @@ def _read_request(event: dict[str, Any]) -> dict[str, Any]:
             f" sources: {sources}, want one of {sorted(_SOURCES)}; accepted: {sorted(_ACCEPTED)}"
         )
     rest = {name: value for name, value in event.items() if name not in _SOURCES}
+    if find_extractor(event["extractor"]) is IMAGE_ONNX:
+        rest["params"] = _with_model_file(event.get("params") or {})
     return {"data": _read_source(event), **rest}
+
+
+def _with_model_file(params: dict[str, Any]) -> dict[str, Any]:
+    """Name the file that stands for a model's name: no event names a file."""
+    path = _model_files().get(str(params.get("model")))
+    if path is None:
+        raise InvalidRequestError(f"{IMAGE_ONNX.name} needs the name of a model of this function")
+    return {**params, "model": path}
+
+
+@lru_cache(maxsize=1)
+def _model_files() -> dict[str, str]:
+    models = Settings.from_environment(os.environ).onnx_models
+    return {name: str(_ZIP / path) for name, path in models}
 
 
 def _read_source(event: dict[str, Any]) -> bytes:

@@ -15,14 +15,16 @@ def choose_extractors(
     onnx_models: Mapping[str, str] | None = None,
     *,
     decoding: MediaExtractor | None = None,
+    deployed: Mapping[str, Callable[[], MediaExtractor]] | None = None,
 ) -> MediaExtractor:
     """Return an extractor for everything; `decoding` is who decodes, else children of this process.
 
-    `onnx_models` holds paths by name. Heavy libraries have children of their own: here alone.
+    Heavy libraries have children of their own, or functions of their own: `deployed` makes those,
+    by the extra that they bring. `onnx_models` holds paths by name, for children alone.
     """
     makers: dict[str, Callable[[], MediaExtractor]] = {"remote": partial(_remote, rules, fetch)}
     if decoding is not None:
-        return RoutedMediaExtractor(decoding, makers)
+        return RoutedMediaExtractor(decoding, {**makers, **(deployed or {})})
     from core.adapters.media_process import ProcessMediaExtractor
 
     makers["logo"] = partial(ProcessMediaExtractor, libraries="logo")

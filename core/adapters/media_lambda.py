@@ -94,7 +94,7 @@ class LambdaMediaExtractor:
         declared_type: str | None = None,
     ) -> Extraction:
         """Return the chunks of one file; see `MediaExtractor.extract`."""
-        info = find_extractor(extractor)
+        info = find_extractor(extractor).sized(params or {})
         event: JsonObject = {
             "extractor": info.reference,
             "params": dict(params or {}),

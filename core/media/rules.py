@@ -30,7 +30,8 @@ class ExtractorRules:
     `secrets` holds pairs of a host and a reference to the key that may be sent there, and only
     there: who may make collections could else have any secret of the service sent to any host.
     `onnx_models` are the names of model files: paths are the operator's to give.
-    `decodes_here` is false where another machine decodes, with libraries of its own.
+    `decodes_here` is false where another machine decodes, with libraries of its own: those of the
+    extras in `deployed_extras`.
     """
 
     bedrock_models: tuple[str, ...] = ()
@@ -38,6 +39,7 @@ class ExtractorRules:
     secrets: tuple[tuple[str, str], ...] = ()
     onnx_models: tuple[str, ...] = ()
     decodes_here: bool = True
+    deployed_extras: tuple[str, ...] = ()
     # Modules that count as not installed: for tests.
     absent: frozenset[str] = field(default=frozenset())
 
@@ -48,13 +50,18 @@ class ExtractorRules:
             return f"no {info.family} model is named: set {variable} (deployed: context {context})"
         if info.extra is None:
             return None
-        if not self.decodes_here:
-            return f"the deployed media function is built without trawl-retriever[{info.extra}]"
-        absent = [name for name in info.modules if name in self.absent or not find_spec(name)]
-        if absent:
-            return f"not installed: install trawl-retriever[{info.extra}]"
+        if not self._is_there(info):
+            if self.decodes_here:
+                return f"not installed: install trawl-retriever[{info.extra}]"
+            return (
+                f"this deployment has no media function with trawl-retriever[{info.extra}]: "
+                f"deploy with {info.extra} in context media_extras"
+            )
         if info.name == "image.onnx" and not self.onnx_models:
-            return f"no model file is named: set {_ONNX_MODELS} (name=path)"
+            return (
+                f"no model file is named: set {_ONNX_MODELS} (name=path; deployed: context "
+                "onnx_models)"
+            )
         return None
 
     def check(
@@ -75,6 +82,12 @@ class ExtractorRules:
         if missing is not None:
             raise MissingExtraError(f"{info.name} cannot be used: {missing}", extra=info.extra)
         return info.sized(parameters)
+
+    def _is_there(self, info: ExtractorInfo) -> bool:
+        """Say whether the libraries of an extractor are, where media are decoded."""
+        if not self.decodes_here:
+            return info.extra in self.deployed_extras
+        return all(name not in self.absent and find_spec(name) for name in info.modules)
 
     def _named(self, info: ExtractorInfo) -> tuple[str, ...]:
         return self.bedrock_models if info.family == "bedrock" else self.sagemaker_endpoints

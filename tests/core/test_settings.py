@@ -100,13 +100,20 @@ def test_a_media_function_belongs_to_a_deployment() -> None:
         Settings.from_environment({"TRAWL_MEDIA_FUNCTION": "m", "TRAWL_DATA_DIR": "/data"})
 
 
+def test_functions_of_extras_belong_to_a_deployment() -> None:
+    with pytest.raises(SettingsError, match="TRAWL_MEDIA_EXTRAS is set without TRAWL_TABLE"):
+        Settings.from_environment({"TRAWL_MEDIA_EXTRAS": "logo=f"})
+    settings = Settings.from_environment({**AWS, "TRAWL_MEDIA_EXTRAS": "logo=f-Logo,onnx=f-Onnx"})
+    assert settings.media_extras == (("logo", "f-Logo"), ("onnx", "f-Onnx"))
+
+
 def test_a_laptop_and_a_deployment_exclude_each_other() -> None:
     with pytest.raises(SettingsError, match="TRAWL_DATA_DIR and TRAWL_TABLE"):
         Settings.from_environment({**AWS, "TRAWL_DATA_DIR": "/data"})
 
 
 def test_local_ignores_a_deployments_names() -> None:
-    names = {**AWS, "TRAWL_MEDIA_FUNCTION": "m"}
+    names = {**AWS, "TRAWL_MEDIA_FUNCTION": "m", "TRAWL_MEDIA_EXTRAS": "logo=f"}
     settings = Settings.local(Path("/data"), {**names, "TRAWL_THREADS": "2"})
     assert settings == Settings(data_dir=Path("/data"), threads=2)
 

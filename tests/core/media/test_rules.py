@@ -111,7 +111,19 @@ def test_a_missing_library_is_an_error_that_names_the_extra() -> None:
         ExtractorRules().check(info, {})
     there = replace(info, modules=("json",))
     assert ExtractorRules().missing(there) is None
-    assert "media function" in (ExtractorRules(decodes_here=False).missing(there) or "")
+
+
+def test_a_deployment_offers_the_extras_that_it_was_made_with() -> None:
+    """What is installed where the API runs says nothing of that."""
+    logo = replace(IMAGE_PDQ, extra="logo", modules=("json",))
+    onnx = find_extractor("image.onnx")
+    none = ExtractorRules(decodes_here=False)
+    assert "logo in context media_extras" in (none.missing(logo) or "")
+    assert none.missing(IMAGE_PDQ) is None
+    some = replace(none, deployed_extras=("logo", "onnx"))
+    assert some.missing(replace(logo, modules=("no_such_module",))) is None
+    assert "context onnx_models" in (some.missing(onnx) or "")
+    assert replace(some, onnx_models=("sscd",)).missing(onnx) is None
 
 
 def test_defaults_stand_for_what_is_not_given() -> None:
