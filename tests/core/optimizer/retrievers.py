@@ -210,6 +210,17 @@ STAGES: Mapping[str, st.SearchStrategy[JsonObject]] = {
         diversity_fields=st.just(["brand"]),
         mmr_score_field=st.sampled_from(["scores.mmr", "norm"]),
     ),
+    "moment_group": _some_of(
+        {
+            "parent_field": st.sampled_from(["brand", "meta.group", "source_object_id"]),
+            "time_field": st.sampled_from(["clip.start", "clip.start", "query_chunks"]),
+        },
+        merge_tolerance_ms=st.sampled_from([0, 300]),
+        max_moments_per_parent=st.integers(1, 3),
+        score_strategy=st.sampled_from(["max", "avg"]),
+        min_score=st.sampled_from([0.1, 0.4]),
+        output_mode=st.sampled_from(["annotated", "moments_only"]),
+    ),
     "feature_search": searches,
 }
 
@@ -231,6 +242,8 @@ _RUNS: tuple[tuple[str | None, ...], ...] = (
     ("limit", "document_enrich", "limit"),
     ("score_normalize", "limit", "limit"),
     ("group_by", "limit"),
+    ("moment_group", "attribute_filter"),
+    ("sort_attribute", "moment_group", "limit"),
     ("limit", "sample"),
     ("sort_attribute", "score_threshold", "sort_attribute"),
     ("sort_relevance", "unwind", "sort_relevance"),

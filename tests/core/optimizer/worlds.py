@@ -121,6 +121,7 @@ def _document(random: np.random.Generator, number: int) -> JsonObject:
         },
         "text": _pick(random, "one fine day", "one fine day!", "two rainy days", ""),
         "when": _pick(random, "2024-05-01", "2023-01-01T10:00:00Z", "2024-05-01T00:30:00+02:00"),
+        "clip": {"start": number * 370 % 5000, "end": number * 370 % 5000 + number * 7 % 600},
     }
     vector = random.integers(-2, 3, DIMENSION) + (0.5 if number % 3 else 0.0)
     if not vector.any():

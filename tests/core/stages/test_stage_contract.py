@@ -75,6 +75,12 @@ EXAMPLES: Mapping[str, list[dict[str, Any]]] = {
         {"diversity_fields": ["tag", "meta.k"]},
         {"diversity_fields": ["x"], "top_k": 3, "lambda": 0.2, "score_field": "y"},
     ],
+    "moment_group": [
+        {"parent_field": "tag", "time_field": "clip.start", "merge_tolerance_ms": 0},
+        {"parent_field": "meta.k", "time_field": "spans", "score_strategy": "sum"},
+        {"time_field": "clip.start", "output_mode": "moments_only", "parent_field": "tag"},
+        {"time_field": "spans", "min_score": 0.5, "output_mode": "moments_only"},
+    ],
     "sample": [
         {"count": 3},
         {"count": 3, "seed": 7, "preserve_top_k": 2},
@@ -123,9 +129,12 @@ scalars = st.one_of(
     st.floats(-2, 2, width=16),
     st.sampled_from(["a", "B", "10", "9", "", "2024-05-01", "2024-05-01T00:30:00+02:00"]),
 )
+spans = st.builds(lambda start, score: {"start_ms": start, "score": score}, scalars, scalars)
 payloads = st.fixed_dictionaries(
     {},
     optional={
+        "clip": st.builds(lambda start, end: {"start": start, "end": end}, scalars, scalars),
+        "spans": st.lists(spans, max_size=3),
         "score": st.one_of(st.none(), st.floats(-1, 1, width=16), st.just("high")),
         "n": scalars,
         "tag": st.sampled_from(["a", "b", None, 1, True]),
