@@ -97,14 +97,17 @@ class StageRun:
         """Return a feature's dimension and metric."""
         environment = self.query.environment
         if collection_ids is None:
-            return environment.feature_spec(self.query.collection_ids, feature_uri)
-        note_unsearched(self.report, environment.pin(collection_ids), feature_uri)
-        return environment.comparable_spec(collection_ids, feature_uri)
+            return environment.feature(self.query.collection_ids, feature_uri).spec()
+        feature = environment.feature(collection_ids, feature_uri)
+        note_unsearched(self.report, feature)
+        return feature.comparable_spec()
 
     async def search(self, request: SearchRequest) -> SearchAnswer:
         """Search, merged with whatever else is in flight on the same index."""
-        snapshots = self.query.environment.pin(request.collection_ids)
-        others = view_requests(request, snapshots)
+        environment = self.query.environment
+        snapshots = environment.pin(request.collection_ids)
+        feature = environment.feature(request.collection_ids, request.feature_uri)
+        others = view_requests(request, feature.views)
         begun = [join_search(self.query, one) for one in (request, *others.values())]
         answers, *of_views = await asyncio.gather(*begun)
         if others:
@@ -243,17 +246,13 @@ class StageRun:
 
     def vote_rule(self, feature_uri: str) -> VoteRule | None:
         """Return how chunks of this feature's recordings vote."""
-        try:
-            return find_extractor(feature_uri).votes
-        except InvalidRequestError:
-            return None  # vectors that documents bring have no extractor
+        info = self.query.environment.extractor_of(feature_uri)
+        return None if info is None else info.votes
 
     def geometry_rule(self, feature_uri: str) -> GeometryRule | None:
         """Return how chunks of this feature prove a picture in a picture."""
-        try:
-            return find_extractor(feature_uri).geometry
-        except InvalidRequestError:
-            return None  # vectors that documents bring have no extractor
+        info = self.query.environment.extractor_of(feature_uri)
+        return None if info is None else info.geometry
 
     async def compute(self, work: Callable[[], T]) -> T:
         """Run work in a thread."""
@@ -263,11 +262,8 @@ class StageRun:
         self, feature_uri: str, collection_ids: Sequence[str], own: ReadOnlyObject
     ) -> ReadOnlyObject:
         """Return the parameters that the collections' vectors were made with."""
-        try:
-            info = find_extractor(feature_uri)
-        except InvalidRequestError:
-            return own  # vectors that documents bring have no extractor
-        if not info.parameters:
+        info = self.query.environment.extractor_of(feature_uri)
+        if info is None or not info.parameters:
             return own
         if own:
             # They name hosts, files and keys: who may search must not choose those.
@@ -278,7 +274,8 @@ class StageRun:
 
     async def embed_text(self, feature_uri: str, text: str, params: ReadOnlyObject) -> Float32:
         """Embed text by the extractor of the collections, if that is one of texts too."""
-        if not _takes_text(feature_uri):
+        info = self.query.environment.extractor_of(feature_uri)
+        if info is None or "text" not in info.modalities:
             raise StageError(
                 f"{feature_uri} has no text extractor, so a text query cannot be embedded: "
                 "send a vector (input_mode: vector) or content (input_mode: content)"
@@ -366,10 +363,3 @@ class StageRun:
         """Run blocking work in the pool. Cancelled, it goes on until its own deadline."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self.query.environment.services.pool, work)
-
-
-def _takes_text(feature_uri: str) -> bool:
-    try:
-        return "text" in find_extractor(feature_uri).modalities
-    except InvalidRequestError:
-        return False  # vectors that documents bring have no extractor

@@ -1,7 +1,7 @@
 """What all queries of one call share: pinned snapshots, and the services that stages reach."""
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Protocol
@@ -9,20 +9,20 @@ from typing import Protocol
 from core.arrays import Float32, Mask, UInt8
 from core.errors import InvalidRequestError, NotFoundError, Problem
 from core.hits import SearchAnswer
-from core.media.extractors import ExtractorInfo
+from core.media.extractors import ExtractorInfo, find_extractor
 from core.models.collections import FeatureExtractor
-from core.models.features import index_name
 from core.models.namespaces import Namespace
 from core.plan.compile import CompiledPlan
 from core.ports.media import MediaExtractor, MediaFetcher, ReadObject
 from core.ports.vectors import VectorSearch
 from core.runtime.coalescer import Coalescer
+from core.runtime.features import FeatureFacts, read_feature
 from core.runtime.media import CallMedia
 from core.runtime.searching import PreparedSearch, search_snapshots, vectorless_rows
 from core.runtime.texts import TextIndexes
 from core.storage.collections import CollectionStore
 from core.storage.snapshot import Part, Snapshot
-from core.types import JsonObject, VectorSpec
+from core.types import JsonObject
 
 
 class PinnableCollection(Protocol):
@@ -110,6 +110,9 @@ class Environment:
         self._ids: dict[str, str] = {}  # id or name -> id
         self._snapshots: dict[str, Snapshot] = {}
         self._vectorless: dict[str, Sequence[tuple[Part, Mask]]] = {}
+        # What all queries of a call ask alike is looked up for the first of them only.
+        self._features: dict[tuple[tuple[str, ...], str], FeatureFacts] = {}
+        self._extractors_of: dict[str, ExtractorInfo | None] = {}
 
     def pin(self, references: Sequence[str]) -> tuple[Snapshot, ...]:
         """Return the pinned snapshots of collections, by id or name; blocks at first use.
@@ -144,23 +147,22 @@ class Environment:
         """The version of every collection that was pinned so far."""
         return {name: s.version for name, s in sorted(self._snapshots.items())}
 
-    def feature_spec(self, collection_ids: Sequence[str], feature_uri: str) -> VectorSpec | None:
-        """Return what a feature's vectors look like in pinned collections, None before any.
+    def feature(self, collection_ids: Sequence[str], feature_uri: str) -> FeatureFacts:
+        """Return what pinned collections hold of a feature."""
+        key = (tuple(collection_ids), feature_uri)
+        known = self._features.get(key)
+        if known is None:
+            known = self._features[key] = read_feature(self.pin(collection_ids), feature_uri)
+        return known
 
-        Raises `InvalidRequestError` naming the known ones if collections have vectors but none
-        of this name.
-        """
-        return next(iter(self._specs(collection_ids, feature_uri)), None)
-
-    def comparable_spec(self, collection_ids: Sequence[str], feature_uri: str) -> VectorSpec | None:
-        """Return the same for collections that are searched together.
-
-        Raises `InvalidRequestError` besides if the name stands for vectors of several kinds.
-        """
-        found = self._specs(collection_ids, feature_uri)
-        if len(found) > 1:
-            raise _not_comparable(index_name(feature_uri), found)
-        return next(iter(found), None)
+    def extractor_of(self, feature_uri: str) -> ExtractorInfo | None:
+        """Return the extractor of a feature, None for vectors that documents bring."""
+        if feature_uri not in self._extractors_of:
+            try:
+                self._extractors_of[feature_uri] = find_extractor(feature_uri)
+            except InvalidRequestError:
+                self._extractors_of[feature_uri] = None
+        return self._extractors_of[feature_uri]
 
     def extractor_parameters(
         self, collection_ids: Sequence[str], info: ExtractorInfo
@@ -184,23 +186,6 @@ class Environment:
             raise InvalidRequestError(message, [Problem("feature_uri", message, "not_comparable")])
         return dict(said[0]) if said else {}
 
-    def _specs(self, collection_ids: Sequence[str], feature_uri: str) -> dict[VectorSpec, str]:
-        """Return the kinds of vectors that a feature has, each with the first collection of it."""
-        name = index_name(feature_uri)
-        known: set[str] = set()
-        found: dict[VectorSpec, str] = {}
-        for collection_id in collection_ids:
-            specs = self.pinned(collection_id).specs
-            known.update(specs)
-            if name in specs:
-                found.setdefault(specs[name], collection_id)
-        if known and not found:
-            names = ", ".join(sorted(known))
-            message = f"no vector {name!r} in these collections; they have {names}"
-            problem = Problem("feature_uri", message, "unknown_vector", sorted(known))
-            raise InvalidRequestError(message, [problem])
-        return found
-
     def _pin(self, reference: str) -> Snapshot:
         # What is pinned is found without the lock: a thread may hold it for as long as storage
         # takes to answer, and the loop must not wait for that.
@@ -219,15 +204,6 @@ class Environment:
                 self._ids |= dict.fromkeys((reference, identifier), identifier)
                 self._ids.setdefault(found.collection_name, identifier)
             return self._snapshots[self._ids[reference]]
-
-
-def _not_comparable(name: str, found: Mapping[VectorSpec, str]) -> InvalidRequestError:
-    kinds = [f"{s.dimension} numbers, {s.metric}, in {place}" for s, place in found.items()]
-    message = (
-        f"the vectors {name!r} of these collections cannot be compared ({'; '.join(kinds)}): "
-        "search them one by one, with collection_identifiers"
-    )
-    return InvalidRequestError(message, [Problem("feature_uri", message, "not_comparable")])
 
 
 def require_pinned(environment: Environment, references: Sequence[str]) -> tuple[str, ...]:

@@ -4,24 +4,19 @@ from collections.abc import Sequence
 
 from core.errors import MediaError
 from core.hits import SearchAnswer, SearchRequest
-from core.media.extractors import view_names
-from core.models.features import index_name
 from core.ports.media import Extraction
-from core.runtime.searching import has_vectors
+from core.runtime.features import FeatureFacts
 from core.stage import StageReport
 from core.storage.snapshot import Snapshot
 
 
-def note_unsearched(report: StageReport, snapshots: Sequence[Snapshot], feature_uri: str) -> None:
+def note_unsearched(report: StageReport, feature: FeatureFacts) -> None:
     """Say of each collection that holds documents, and no vector to compare, that it was not
     searched: that nothing was found there proves nothing."""
-    for snapshot in snapshots:
-        names = (index_name(feature_uri), *view_names(feature_uri))
-        if not snapshot.count or any(has_vectors(snapshot, name) for name in names):
-            continue
+    for snapshot in feature.unsearched:
         message = (
             f"nothing was compared in collection {snapshot.collection_id}: "
-            f"none of its {snapshot.count} documents has a vector {index_name(feature_uri)!r}"
+            f"none of its {snapshot.count} documents has a vector {feature.name!r}"
         )
         entry = {"code": "collection_not_searched", "message": message}
         if entry not in report.incomplete:

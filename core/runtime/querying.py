@@ -9,7 +9,6 @@ import numpy as np
 from core.deadline import Deadline
 from core.filtering.conditions import Filter, filter_key
 from core.hits import SearchAnswer, SearchRequest
-from core.models.features import index_name
 from core.runtime.environment import Environment
 from core.runtime.searching import PreparedSearch
 from core.types import JsonObject, ReadOnlyObject
@@ -48,10 +47,10 @@ def prepare_search(query: QueryRun, request: SearchRequest) -> PreparedSearch:
     Raises `InvalidRequestError` for a vector that the collections do not have alike.
     """
     environment = query.environment
-    environment.comparable_spec(request.collection_ids, request.feature_uri)
+    feature = environment.feature(request.collection_ids, request.feature_uri)
+    feature.comparable_spec()
     snapshots = environment.pin(request.collection_ids)
-    index = index_name(request.feature_uri)
-    return PreparedSearch(snapshots, index, request.filter, request.within)
+    return PreparedSearch(snapshots, feature.name, request.filter, request.within)
 
 
 def submit_search(

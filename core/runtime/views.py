@@ -5,23 +5,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from core.hits import Evidence, Hit, SearchAnswer, SearchRequest
-from core.media.extractors import view_names
-from core.runtime.searching import has_vectors, merge_hits
-from core.storage.snapshot import Snapshot
+from core.runtime.searching import merge_hits
 
 
-def view_requests(
-    request: SearchRequest, snapshots: Sequence[Snapshot]
-) -> dict[str, SearchRequest]:
-    """Return, by view, the searches of the vectors stored beside the feature's own, of those that
-    any document has."""
+def view_requests(request: SearchRequest, views: Mapping[str, str]) -> dict[str, SearchRequest]:
+    """Return, by view, the searches of the vectors stored beside the feature's own: `views` are
+    the names of those that any document has."""
     if not request.views:
         return {}
-    return {
-        view: replace(request, feature_uri=name, views=False)
-        for name, view in view_names(request.feature_uri).items()
-        if any(has_vectors(snapshot, name) for snapshot in snapshots)
-    }
+    return {view: replace(request, feature_uri=name, views=False) for view, name in views.items()}
 
 
 def merge_views(
