@@ -41,7 +41,7 @@ $(BIN)/python:
 # What the tests need contains what the demo needs.
 $(VENV)/.for-test: $(PINS) | $(BIN)/python
 	@echo "environment: installing what the tests need (a minute or two the first time)"
-	@$(INSTALL) '.[local,media,logo,onnx,text,infra,dev]'
+	@$(INSTALL) '.[local,media,logo,onnx,face,text,infra,dev]'
 	@touch $(VENV)/.for-demo $(VENV)/.for-deploy $@
 
 $(VENV)/.for-demo: $(PINS) | $(BIN)/python
@@ -51,7 +51,7 @@ $(VENV)/.for-demo: $(PINS) | $(BIN)/python
 
 $(VENV)/.for-bench: $(PINS) | $(BIN)/python
 	@echo "environment: installing what the benchmarks need"
-	@$(INSTALL) '.[local,media,logo,onnx,text,bench]'
+	@$(INSTALL) '.[local,media,logo,onnx,face,text,bench]'
 	@touch $@
 
 .PHONY: lock

@@ -121,6 +121,7 @@ def extractor_rules(settings: Settings) -> ExtractorRules:
         sagemaker_endpoints=settings.sagemaker_endpoints,
         secrets=settings.embedder_secrets,
         onnx_models=tuple(name for name, _ in settings.onnx_models),
+        faces=settings.faces,
         decodes_here=settings.media_function is None,
         deployed_extras=tuple(extra for extra, _ in settings.media_extras),
     )

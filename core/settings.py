@@ -64,6 +64,12 @@ def _pairs(raw: str) -> tuple[tuple[str, str], ...]:
     return tuple((first.strip().lower(), last.strip()) for first, _, last in found)
 
 
+def _allowed(raw: str) -> bool:
+    if raw != "allowed":
+        raise ValueError("want 'allowed', or nothing")
+    return True
+
+
 def _setting(name: str, parse: Parse, default: Any = None) -> Any:
     """Declare a field: its environment variable, how it is read, and its default."""
     return field(default=default, metadata={"variable": name, "parse": parse})
@@ -120,6 +126,8 @@ class Settings:
     # Model files for `image.onnx`, `name=path` with commas; names are in lowercase. Deployed, the
     # paths are those in the function's own zip.
     onnx_models: tuple[tuple[str, str], ...] = _setting("TRAWL_ONNX_MODELS", _pairs, ())
+    # Whether pictures may be searched for faces, which are biometric data (docs/faces.md).
+    faces: bool = _setting("TRAWL_FACES", _allowed, False)
     # Which key may be sent to which host by `https.embedder`: `host=reference`, a reference being
     # env:NAME or an ARN of Secrets Manager or SSM. A collection can use no other pair.
     embedder_secrets: tuple[tuple[str, str], ...] = _setting("TRAWL_EMBEDDER_SECRETS", _pairs, ())

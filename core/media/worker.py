@@ -14,7 +14,7 @@ from typing import NoReturn
 from core.errors import MissingExtraError
 from core.media.decode import require_pillow
 from core.media.extraction import extract
-from core.media.extractors import IMAGE_PDQ, LOGO_SIFT
+from core.media.extractors import FACE_DLIB, IMAGE_PDQ, LOGO_SIFT
 from core.media.file_types import IMAGES
 from core.media.preview import make_preview
 from core.media.preview_wire import pack_preview
@@ -33,6 +33,8 @@ def main() -> NoReturn:
     try:
         if limits.get("libraries") == "logo":
             _warm_up_logos()
+        elif limits.get("libraries") == "face":
+            _warm_up_faces()
         elif limits.get("libraries") == "onnx":
             _warm_up_models(limits["models"])
         else:
@@ -106,6 +108,23 @@ def _warm_up_logos() -> None:
             noise.convert("RGB").save(sample, format_name)
             for as_query in (False, True):
                 extract(LOGO_SIFT.name, sample.getvalue(), as_query=as_query)
+
+
+def _warm_up_faces() -> None:
+    """Read the models, and run each: no file can be opened later."""
+    from core.media.faces import face_models
+
+    require_pillow()
+    import numpy as np
+    from PIL import Image
+
+    with one_processor():
+        face_models().warm_up()
+        noise = Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64, 4), np.uint8))
+        for format_name in IMAGES.values():
+            sample = io.BytesIO()
+            noise.convert("RGB").save(sample, format_name)
+            extract(FACE_DLIB.name, sample.getvalue())
 
 
 def _warm_up_models(paths: list[str]) -> None:

@@ -20,6 +20,7 @@ WarningCode = Literal[
     "damaged",
     "first_track_only",
     "cut_off",
+    "no_face",
 ]
 
 
@@ -114,6 +115,8 @@ class Extraction:
     chunks: tuple[Chunk, ...]
     media: MediaInfo
     warnings: tuple[MediaWarning, ...] = ()
+    # How many places the file has, where `max_chunks` left some of them out.
+    found: int | None = None
 
 
 class MediaExtractor(Protocol):

@@ -14,28 +14,40 @@ Level = Literal["block", "review"]
 
 # The score of a vector with itself (`core/search/scores.py`); a product has no highest one.
 _MOST: Final[Mapping[Metric, float]] = {"cosine": 1.0, "euclidean": 1.0, "hamming": 1.0}
+_MEASURED: Final[frozenset[Metric]] = frozenset({"hamming", "euclidean"})
+_LEAST_SCORE: Final = 1e-6  # a rule's own may be 0, which no distance has
 
 
 @dataclass(frozen=True, slots=True)
 class Measure:
     """How far apart an extractor's vectors are, in its unit, and which distances mean something.
 
-    Up to `match` it is the same, up to `review` perhaps. Only Hamming distances have one: a score
-    is 1 - bits / `dimension`.
+    Up to `match` it is the same, up to `review` perhaps. Hamming distances have one, a score being
+    1 - bits / `dimension`, and Euclidean ones, a score being 1 / (1 + distance).
     """
 
     dimension: int
     match: float
     review: float
     unit: str
+    metric: Metric = "hamming"
 
-    def distance(self, score: float) -> int:
-        """Return the distance that a score stands for."""
-        return round((1.0 - score) * self.dimension)
+    @property
+    def whole(self) -> str:
+        """What a distance is of: `of 256 bits`; where there is no greatest one, `units`."""
+        return f"of {self.dimension} {self.unit}" if self.metric == "hamming" else self.unit
+
+    def distance(self, score: float) -> float:
+        """Return the distance that a score stands for: of bits a whole number, else 4 digits."""
+        if self.metric == "hamming":
+            return round((1.0 - score) * self.dimension)
+        return round(1.0 / max(score, _LEAST_SCORE) - 1.0, 4)
 
     def score(self, distance: float) -> float:
         """Return the score that a distance stands for."""
-        return 1.0 - distance / self.dimension
+        if self.metric == "hamming":
+            return 1.0 - distance / self.dimension
+        return 1.0 / (1.0 + distance)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,10 +104,12 @@ def read_measures(extractors: Iterable[Mapping[str, Any]]) -> dict[str, Measure]
     """Return the measure of each address in an answer of `/v1/discovery/extractors`."""
     measures: dict[str, Measure] = {}
     for entry in extractors:
-        if entry["metric"] != "hamming":
+        metric = entry["metric"]
+        if metric not in _MEASURED:
             continue
         limits = entry["thresholds"]
-        measure = Measure(entry["dimension"], limits["match"], limits["review"], limits["unit"])
+        near = limits["match"], limits["review"]
+        measure = Measure(entry["dimension"], *near, limits["unit"], metric)
         measures[entry["feature_uri"]] = measure
         measures[entry["vector_name"]] = measure
     return measures
@@ -107,10 +121,14 @@ def own_measures() -> dict[str, Measure]:
 
     return {
         name: Measure(
-            info.dimension, info.thresholds.match, info.thresholds.review, info.thresholds.unit
+            info.dimension,
+            info.thresholds.match,
+            info.thresholds.review,
+            info.thresholds.unit,
+            info.metric,
         )
         for info in EXTRACTORS
-        if info.metric == "hamming"
+        if info.metric in _MEASURED
         for name in (info.feature_uri, info.index_name)
     }
 

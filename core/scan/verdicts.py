@@ -44,7 +44,7 @@ class Near:
     scale: Scale
 
     @property
-    def distance(self) -> int | None:
+    def distance(self) -> float | None:
         """How far away it is in the feature's unit, None where there is no such."""
         return None if self.scale.measure is None else self.scale.measure.distance(self.score)
 
