@@ -63,6 +63,7 @@ _DAY_S = 86_400
 _MEMORY_VARIABLE = "AWS_LAMBDA_FUNCTION_MEMORY_SIZE"
 # What the first batch would load on its way, beside stages and adapters: see `prime`.
 _LOADED_WHEN_USED = (
+    "blake3",
     "core.adapters.fetch_https",
     "core.catalog.document_listing",
     "core.filtering.predicates",

@@ -94,6 +94,7 @@ MAY_USE: dict[str, set[str]] = {
     "numkong": {"search"},
     "tantivy": {"adapters"},
     "snowballstemmer": {"search", "filtering"},
+    "blake3": {"storage"},
     "PIL": {"media", "handlers"},
     "cv2": {"media"},
     "onnxruntime": {"media"},

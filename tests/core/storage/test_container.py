@@ -136,3 +136,32 @@ def test_a_container_that_ends_early_is_found_whatever_was_followed() -> None:
         reader.follow(part)
         with pytest.raises(CorruptBlobError):
             reader.open(part)
+
+
+def _written_before_blake3() -> tuple[bytes, str]:
+    """Return the bytes of a container as the version wrote it whose sections had a SHA-256."""
+    directory = (
+        b'{"meta":{"format":1},"sections":[{"name":"a","dtype":"<i4","shape":[5],"offset":0,'
+        b'"length":20,"sha256":"1dfd629e90ab4f05513e9902d623849ebb922f46f6d756e62a88045c8f6c8e1f"},'
+        b'{"name":"b","dtype":"<f4","shape":[2],"offset":64,"length":8,"sha256":'
+        b'"8b9212435b4b683acd3bed145da4b6635eb898013a06c4d5b5d30c1aec29d35d"}],"bytes":128}'
+    )
+    header = (b"TRAWLSG1" + len(directory).to_bytes(8, "little") + directory).ljust(384, b"\0")
+    a, b = np.arange(5, dtype="<i4").tobytes(), np.array([1.5, 2.5], "<f4").tobytes()
+    digest = "fd919dd99b8c18848d85f844851fd2647022e57a7ff69a83827a0c95e0ea5e91"
+    return header + a.ljust(64, b"\0") + b.ljust(64, b"\0"), digest
+
+
+def test_a_container_of_before_blake3_is_read() -> None:
+    data, digest = _written_before_blake3()
+    sections = open_container(memoryview(data), digest).sections
+    assert sections["a"].tolist() == [0, 1, 2, 3, 4]
+    assert sections["b"].tolist() == [1.5, 2.5]
+
+
+@pytest.mark.parametrize("place", range(512))
+def test_any_altered_byte_of_a_container_of_before_blake3_is_found(place: int) -> None:
+    data, digest = _written_before_blake3()
+    altered = data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :]
+    with pytest.raises(CorruptBlobError):
+        open_container(memoryview(altered), digest)
