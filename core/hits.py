@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from core.arrays import Float32, UInt8
 from core.filtering.conditions import Filter
@@ -117,6 +118,15 @@ class SearchAnswer:
     hits: tuple[tuple[Hit, ...], ...]
     evidence: Evidence
     floor: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkBound:
+    """How many places of a content query are searched for at most, and who said so: the request,
+    the search, the stage, or nobody, which is the default."""
+
+    most: int
+    set_by: Literal["request", "search", "stage", "auto_preprocess", "default"]
 
 
 @dataclass(frozen=True, slots=True)

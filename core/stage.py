@@ -11,7 +11,15 @@ from typing import Any, Generic, Literal, Protocol, TypeVar
 from core.arrays import Float32, UInt8
 from core.deadline import Deadline
 from core.filtering.conditions import Filter
-from core.hits import Evidence, Hit, QueryChunk, SearchAnswer, SearchRequest, TextRequest
+from core.hits import (
+    ChunkBound,
+    Evidence,
+    Hit,
+    QueryChunk,
+    SearchAnswer,
+    SearchRequest,
+    TextRequest,
+)
 from core.ports.media import GeometryRule, VoteRule
 from core.rows.row import Row, Rows
 from core.traits import P, Traits
@@ -160,11 +168,12 @@ class StageContext(Protocol):
         ...
 
     async def extract(
-        self, feature_uri: str, content: str, *, max_chunks: int, params: ReadOnlyObject
+        self, feature_uri: str, content: str, *, bound: ChunkBound, params: ReadOnlyObject
     ) -> list[QueryChunk]:
         """Fetch a content reference and extract chunks as the feature's references were.
 
-        Notes on quality go into the report. Raises `FetchError`, `MediaError`.
+        Notes on quality, and chunks that the bound left out, go into the report. Raises
+        `FetchError`, `MediaError`, and `InvalidRequestError` for what no such extractor takes.
         """
         ...
 
@@ -181,11 +190,16 @@ class StageContext(Protocol):
         ...
 
     def extractor_params(
-        self, feature_uri: str, collection_ids: Sequence[str], own: ReadOnlyObject
+        self,
+        feature_uri: str,
+        searched: str,
+        collection_ids: Sequence[str],
+        own: ReadOnlyObject,
     ) -> ReadOnlyObject:
-        """Return how collections' references were extracted, `own` if nothing is said of that.
+        """Return how collections' references were extracted; `own` of vectors that documents bring.
 
-        Raises `InvalidRequestError` if they differ, or if `own` would replace what they say.
+        Raises `InvalidRequestError` if they differ, for anything in `own` that an extractor of ours
+        would have to ignore, and if what `feature_uri` makes is nothing like `searched`.
         """
         ...
 

@@ -50,11 +50,12 @@ def extract_audio(
             duration_ms=max(recording.duration_ms or 0, read.value) or None,
         )
         chunks = _chunks(fingerprint, start_ms, as_query=as_query)
+        found = None
         if not chunks:
             recording.warn(_nothing(fingerprint, read))
         elif max_chunks is not None and len(chunks) > max_chunks:
-            chunks = _sampled(recording, chunks, max_chunks)
-        return Extraction(tuple(chunks), media, tuple(recording.warnings))
+            found, chunks = len(chunks), _sampled(recording, chunks, max_chunks)
+        return Extraction(tuple(chunks), media, tuple(recording.warnings), found)
 
 
 def _fingerprint(

@@ -50,6 +50,7 @@ def extract_logo(
     if len(found) < _FEWEST:
         message = f"only {len(found)} places with detail, needs {_FEWEST}: nothing was compared"
         return Extraction((), media, (*notes, MediaWarning("low_quality", message)))
+    total = None
     if max_chunks is not None and len(found) > max_chunks:
         notes.append(
             MediaWarning(
@@ -57,8 +58,8 @@ def extract_logo(
                 f"{max_chunks} of {len(found)} places were searched, the clearest (max_chunks)",
             )
         )
-        found = found[:max_chunks]
-    return Extraction(tuple(found), media, tuple(notes))
+        total, found = len(found), found[:max_chunks]
+    return Extraction(tuple(found), media, tuple(notes), total)
 
 
 def require_opencv() -> None:

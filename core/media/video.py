@@ -75,6 +75,7 @@ def extract_video(
         elif 2 * plain > len(frames):
             message = f"{plain} of {len(frames)} frames have too little detail to be compared"
             recording.warn(MediaWarning("low_quality", message))
+        found = None
         if max_chunks is not None and len(scenes) > max_chunks:
             recording.warn(
                 MediaWarning(
@@ -83,9 +84,9 @@ def extract_video(
                     " (max_chunks)",
                 )
             )
-            scenes = sample_runs(scenes, max_chunks)
+            found, scenes = len(scenes), sample_runs(scenes, max_chunks)
         chunks = [chunk for scene in scenes for chunk in _chunks(scene, picture, as_query)]
-        return Extraction(tuple(chunks), media, tuple(recording.warnings))
+        return Extraction(tuple(chunks), media, tuple(recording.warnings), found)
 
 
 def _is_cover(stream: Any) -> bool:

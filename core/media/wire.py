@@ -44,6 +44,7 @@ def pack_extraction(extraction: Extraction) -> tuple[JsonObject, bytes]:
         "chunks": chunks,
         "media": {name: getattr(media, name) for name in MediaInfo.__dataclass_fields__},
         "warnings": [{"code": w.code, "message": w.message} for w in extraction.warnings],
+        "found": extraction.found,
     }
     return header, b"".join(chunk.vector.tobytes() for chunk in extraction.chunks)
 
@@ -58,9 +59,10 @@ def unpack_extraction(info: ExtractorInfo, header: Mapping[str, Any], body: byte
         )
         media = MediaInfo(**header["media"])
         notes = tuple(MediaWarning(w["code"], str(w["message"])) for w in header["warnings"])
+        found = None if header.get("found") is None else int(header["found"])
     except (LookupError, TypeError, ValueError) as error:
         raise MediaError("the media process answered something that is no extraction") from error
-    return Extraction(chunks, media, notes)
+    return Extraction(chunks, media, notes, found)
 
 
 def _vectors(info: ExtractorInfo, count: int, body: bytes) -> list[Float32 | UInt8]:

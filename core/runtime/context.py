@@ -12,15 +12,16 @@ import numpy as np
 
 from core.arrays import Float32, UInt8
 from core.deadline import Deadline
-from core.errors import InvalidRequestError, NotFoundError, Problem, StageError
+from core.errors import InvalidRequestError, NotFoundError, StageError
 from core.filtering.conditions import Filter
-from core.hits import Hit, QueryChunk, SearchAnswer, SearchRequest, TextRequest
+from core.hits import ChunkBound, Hit, QueryChunk, SearchAnswer, SearchRequest, TextRequest
 from core.media.extractors import find_extractor
 from core.models.features import index_name
 from core.ports.media import Extraction, GeometryRule, VoteRule
 from core.rows.row import Row, Rows, Source
 from core.runtime.environment import require_pinned
 from core.runtime.notes import note_candidates, note_extraction, note_unsearched
+from core.runtime.preprocessing import query_parameters
 from core.runtime.querying import QueryRun, join_search
 from core.runtime.reading import find_ids, hydrate_row, load_row, vectors_outside
 from core.runtime.searching import (
@@ -219,20 +220,20 @@ class StageRun:
         return await self._map(find, rows)
 
     async def extract(
-        self, feature_uri: str, content: str, *, max_chunks: int, params: ReadOnlyObject
+        self, feature_uri: str, content: str, *, bound: ChunkBound, params: ReadOnlyObject
     ) -> list[QueryChunk]:
         """Fetch a content reference and extract its chunks, in a thread and a child process."""
         info = find_extractor(feature_uri)
         shared = self.query.environment.media
         if shared is not None:
             extraction = await shared.extract(
-                info.reference, info.index_name, content, max_chunks=max_chunks, params=params
+                info.reference, info.index_name, content, max_chunks=bound.most, params=params
             )
         else:
             extraction = await self._extract_alone(
-                info.reference, content, max_chunks=max_chunks, params=params
+                info.reference, content, max_chunks=bound.most, params=params
             )
-        note_extraction(self.report, extraction)
+        note_extraction(self.report, extraction, bound)
         return [
             QueryChunk(
                 chunk.vector,
@@ -259,18 +260,14 @@ class StageRun:
         return await self._run(work)
 
     def extractor_params(
-        self, feature_uri: str, collection_ids: Sequence[str], own: ReadOnlyObject
+        self,
+        feature_uri: str,
+        searched: str,
+        collection_ids: Sequence[str],
+        own: ReadOnlyObject,
     ) -> ReadOnlyObject:
         """Return the parameters that the collections' vectors were made with."""
-        info = self.query.environment.extractor_of(feature_uri)
-        if info is None or not info.parameters:
-            return own
-        if own:
-            # They name hosts, files and keys: who may search must not choose those.
-            message = f"the parameters of {info.name} are the collection's; a query has none"
-            problem = Problem("query_preprocessing.params", message)
-            raise InvalidRequestError(message, [problem])
-        return self.query.environment.extractor_parameters(collection_ids, info)
+        return query_parameters(self.query.environment, feature_uri, searched, collection_ids, own)
 
     async def embed_text(self, feature_uri: str, text: str, params: ReadOnlyObject) -> Float32:
         """Embed text by the extractor of the collections, if that is one of texts too."""
@@ -282,7 +279,8 @@ class StageRun:
             )
         # As content, so that equal texts of one call are embedded once.
         content = "data:text/plain;base64," + base64.b64encode(text.encode()).decode()
-        (chunk,) = await self.extract(feature_uri, content, max_chunks=1, params=params)
+        whole = ChunkBound(1, "default")
+        (chunk,) = await self.extract(feature_uri, content, bound=whole, params=params)
         return np.asarray(chunk.vector, np.float32)
 
     async def run_retriever(self, retriever: str, inputs: ReadOnlyObject) -> Rows:

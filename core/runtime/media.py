@@ -78,7 +78,8 @@ class StoredDocument:
             if name in found
         ]
         kept = tuple(chunks[at] for at in every_nth(len(chunks), max_chunks))
-        return Extraction(kept, self.info(), (_STORED_ONLY,))
+        found = len(chunks) if len(chunks) > len(kept) else None
+        return Extraction(kept, self.info(), (_STORED_ONLY,), found)
 
 
 class CallMedia:

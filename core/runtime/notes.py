@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 
 from core.errors import MediaError
-from core.hits import SearchAnswer, SearchRequest
+from core.hits import ChunkBound, SearchAnswer, SearchRequest
 from core.ports.media import Extraction
 from core.runtime.features import FeatureFacts
 from core.stage import StageReport
 from core.storage.snapshot import Snapshot
+from core.types import JsonObject
 
 
 def note_unsearched(report: StageReport, feature: FeatureFacts) -> None:
@@ -55,13 +56,23 @@ def _is_exhausted(answer: SearchAnswer, wanted: int) -> bool:
     return len(hits) < wanted or hits[wanted - 1].score < answer.floor
 
 
-def note_extraction(report: StageReport, extraction: Extraction) -> None:
+def note_extraction(report: StageReport, extraction: Extraction, bound: ChunkBound) -> None:
     """Say what was read, and what of it was not; `MediaError` if that is nothing at all."""
     if not extraction.chunks and not extraction.warnings:
         raise MediaError("nothing could be extracted from the file")
     for warning in extraction.warnings:
         entry = {"code": warning.code, "message": warning.message}
         report.incomplete.append(entry)
+    if extraction.found is not None:
+        limit: JsonObject = {
+            "name": "max_chunks",
+            "requested": extraction.found,
+            "applied": len({chunk.place for chunk in extraction.chunks}),
+            "ceiling": bound.most,
+            "set_by": bound.set_by,
+        }
+        if limit not in report.limits:
+            report.limits.append(limit)
     report.metadata["media"] = {
         "content_type": extraction.media.content_type,
         "size_bytes": extraction.media.size_bytes,

@@ -9,7 +9,7 @@ import numpy as np
 
 from core.arrays import Float32, UInt8
 from core.errors import InvalidRequestError, Problem, StageError
-from core.hits import QueryChunk
+from core.hits import ChunkBound, QueryChunk
 from core.models.queries import QueryInput, SearchEntry
 from core.rows.values import canonical
 from core.stage import StageContext
@@ -31,7 +31,7 @@ class Preparation:
     """How content is to be extracted: by which feature's extractor, and into how many chunks."""
 
     feature_uri: str
-    max_chunks: int
+    bound: ChunkBound
     params: ReadOnlyObject
 
 
@@ -107,7 +107,7 @@ async def _content_question(
     entry: SearchEntry, spec: VectorSpec, content: str, prepare: Preparation, ctx: StageContext
 ) -> Question:
     chunks = await ctx.extract(
-        prepare.feature_uri, content, max_chunks=prepare.max_chunks, params=prepare.params
+        prepare.feature_uri, content, bound=prepare.bound, params=prepare.params
     )
     width = spec.dimension // 8 if spec.metric == "hamming" else spec.dimension
     if any(chunk.vector.shape != (width,) for chunk in chunks):

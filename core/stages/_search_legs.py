@@ -7,7 +7,7 @@ import numpy as np
 
 from core.errors import TrawlError
 from core.filtering.conditions import Filter, conjoin, parse_filter
-from core.hits import Evidence, Hit, QueryChunk, SearchRequest
+from core.hits import ChunkBound, Evidence, Hit, QueryChunk, SearchRequest
 from core.models.queries import SearchEntry
 from core.ports.media import VoteRule
 from core.rows.fusion import DocumentKey, Method, fuse
@@ -15,6 +15,7 @@ from core.rows.row import Source
 from core.rows.values import canonical, value_at
 from core.stage import StageContext
 from core.stages._leg import Leg, add_evidence, name_of
+from core.stages._places import placed_leg
 from core.stages._proven_legs import sighted_leg, voted_leg
 from core.stages._query_vectors import (
     Preparation,
@@ -75,6 +76,10 @@ async def search_leg(
     if question is None:
         ctx.report.warnings.append(f"search {n} was skipped: its query is empty")
         return None
+    if entry.query_preprocessing is not None and mode_and_value(entry.query)[0] != "content":
+        ctx.report.warnings.append(
+            f"search {n} is no content: its query_preprocessing does nothing"
+        )
     if not len(question.vectors):
         message = f"search {n} compared nothing: nothing to search with was found in the content"
         ctx.report.incomplete.append({"code": "no_query_chunks", "message": message})
@@ -89,6 +94,7 @@ async def search_leg(
     else:
         add_evidence(ctx, name_of(entry), answer.evidence)
         leg = leg_of(params, entry, question.chunks, answer.hits)
+        leg = await placed_leg(leg, question.chunks, answer.hits, ctx)
     own = params.preparation_of(entry)
     dedup_field = own.dedup_field if own and question.chunks else None
     if dedup_field is None or dedup_field in _IDENTITY_FIELDS:
@@ -106,13 +112,25 @@ def _preparation(params: FeatureSearchParams, entry: SearchEntry, ctx: StageCont
     if geometry is not None:
         usual = most = geometry.chunks  # an image's keypoints are many, and small
     asked = (own.params if own else None) or {}
-    params_of = ctx.extractor_params(feature_uri, _collections(params, entry, ctx), asked)
-    if own is None:
-        whole = params.auto_preprocess or geometry is not None
-        chunks = (ctx.max_chunks or usual) if whole else 1
-        return Preparation(entry.feature_uri, min(chunks, most), params_of)
-    chunks = min(ctx.max_chunks or own.max_chunks or usual, most)
-    return Preparation(feature_uri, chunks, params_of)
+    params_of = ctx.extractor_params(
+        feature_uri, entry.feature_uri, _collections(params, entry, ctx), asked
+    )
+    bound = _chunk_bound(params, entry, usual, ctx)
+    if own is None and not params.auto_preprocess and geometry is None:
+        bound = ChunkBound(1, "auto_preprocess")
+    return Preparation(feature_uri, replace(bound, most=min(bound.most, most)), params_of)
+
+
+def _chunk_bound(
+    params: FeatureSearchParams, entry: SearchEntry, usual: int, ctx: StageContext
+) -> ChunkBound:
+    """Return what bounds a query's chunks: the request before the search before the stage."""
+    if ctx.max_chunks is not None:
+        return ChunkBound(ctx.max_chunks, "request")
+    own = params.preparation_of(entry)
+    if own is None or own.max_chunks is None:
+        return ChunkBound(usual, "default")
+    return ChunkBound(own.max_chunks, "stage" if entry.query_preprocessing is None else "search")
 
 
 def _vote_rule(

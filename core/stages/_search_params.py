@@ -28,7 +28,7 @@ class FeatureSearchParams(StageParams):
     learning_config: None = Field(None, description="Not available: nothing learns here.")
     query_preprocessing: QueryPreprocessing | None = Field(None, description="For all searches.")
     auto_preprocess: bool = Field(
-        True, description="Cut video, audio and PDF queries into chunks without being asked."
+        True, description="Cut video and audio queries into chunks without being asked."
     )
     collection_identifiers: list[str] | None = Field(None, description="Ids or names.")
     facets: list[FacetRequest] | None = Field(None, description="Fields whose values to count.")

@@ -14,13 +14,13 @@ from core.stage import Stage, StageContext
 from core.stages._concurrency import run_together
 from core.stages._facets import count_facets
 from core.stages._geometry import GEOMETRY_FIELDS
+from core.stages._hit_fields import ballots_of, hit_fields
 from core.stages._leg import Leg
 from core.stages._lexical_legs import lexical_leg
 from core.stages._search_legs import known_requests, rows_wanted, search_leg
 from core.stages._search_params import FeatureSearchParams
 from core.stages._votes import MOMENT_FIELDS
 from core.traits import ALL, NO_FIELDS, FieldSet, SortOrder, Traits, fields_of
-from core.types import JsonObject
 
 MAX_SCROLL = 5000  # documents that are grouped when there is a filter and no search
 
@@ -55,7 +55,7 @@ async def run(params: FeatureSearchParams, rows: Rows, ctx: StageContext) -> Row
     if not params.searches:
         filtered: list[Row] = outcomes.get(0, [])
         return filtered
-    legs = [leg for _, leg in sorted(outcomes.items()) if leg is not None]
+    legs = {n: leg for n, leg in sorted(outcomes.items()) if leg is not None}
     if not legs and len(outcomes) == len(main):
         message = "every search was skipped: at least one must have a query and an index to search"
         raise InvalidRequestError(message, [Problem("searches", message)])
@@ -75,8 +75,9 @@ async def _finish(
 
 
 async def _ranked(
-    params: FeatureSearchParams, legs: Sequence[Leg], rows: Rows, ctx: StageContext
+    params: FeatureSearchParams, by_number: Mapping[int, Leg], rows: Rows, ctx: StageContext
 ) -> list[Row]:
+    legs, ballots = list(by_number.values()), ballots_of(by_number)
     order = _fused(params, legs)
     found = len(order)
     if params.group_by is None:
@@ -84,14 +85,9 @@ async def _ranked(
     hits: dict[DocumentKey, Hit] = {}
     for leg in reversed(legs):
         hits.update(leg.hits)
-    ranks = [
-        {key: n for n, (key, _) in enumerate(leg.ranked, 1)}
-        for leg in (legs if len(legs) > 1 else ())
-    ]
-    scores = [dict(leg.ranked) for leg in legs]
     ranked: list[Row] = []
     for fused, bases in zip(order, await _bases(params, order, hits, rows, ctx), strict=True):
-        changes = _annotations(fused, legs, scores, ranks)
+        changes = hit_fields(fused, ballots)
         for base in bases:
             earlier = None if ctx.is_first else base.fields.get("features")
             if isinstance(earlier, dict):
@@ -130,38 +126,6 @@ async def _bases(
         if row.source is not None:
             incoming.setdefault(row.source, []).append(row)
     return [incoming.get(hit.source, []) for hit in wanted]
-
-
-def _annotations(
-    fused: Fused,
-    legs: Sequence[Leg],
-    scores: Sequence[Mapping[DocumentKey, float]],
-    ranks: Sequence[Mapping[DocumentKey, int]],
-) -> JsonObject:
-    """Return what the search writes on a document."""
-    key = fused.key
-    features: JsonObject = {}
-    for n, leg in enumerate(legs):
-        score = scores[n].get(key)
-        name = leg.name
-        if score is None or (name in features and features[name]["score"] >= score):
-            continue
-        features[name] = {"score": score}
-        if ranks:
-            features[name]["rank"] = ranks[n][key]
-        if key in leg.similarity:
-            features[name]["similarity"] = leg.similarity[key]
-        features[name].update(leg.moments.get(key, {}))
-    changes: JsonObject = {
-        "document_id": key[0],
-        "collection_id": key[1],
-        "score": fused.score,
-        "feature_uri": legs[fused.lead].name,
-        "features": features,
-        **legs[fused.lead].moments.get(key, {}),
-    }
-    chunks = [chunk for leg in legs for chunk in leg.places.get(key, ())]
-    return {**changes, "query_chunks": chunks} if chunks else changes
 
 
 async def _filtered(

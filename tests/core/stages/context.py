@@ -13,7 +13,15 @@ from core.errors import InvalidRequestError, NotFoundError, Problem, StageError
 from core.filtering.conditions import Filter
 from core.filtering.operators import matches
 from core.filtering.paths import MISSING, resolve
-from core.hits import Evidence, Hit, QueryChunk, SearchAnswer, SearchRequest, TextRequest
+from core.hits import (
+    ChunkBound,
+    Evidence,
+    Hit,
+    QueryChunk,
+    SearchAnswer,
+    SearchRequest,
+    TextRequest,
+)
 from core.ports.media import GeometryRule, VoteRule
 from core.rows.row import Row, Rows, Source
 from core.stage import StageReport
@@ -221,12 +229,12 @@ class FakeContext:
         return tuple(names)
 
     async def extract(
-        self, feature_uri: str, content: str, *, max_chunks: int, params: ReadOnlyObject
+        self, feature_uri: str, content: str, *, bound: ChunkBound, params: ReadOnlyObject
     ) -> list[QueryChunk]:
-        self.extractions.append((feature_uri, content, max_chunks, params))
+        self.extractions.append((feature_uri, content, bound.most, params))
         if self.extractor is None:
             raise StageError(f"{feature_uri} has no extractor")
-        return list(self.extractor(content))[:max_chunks]
+        return list(self.extractor(content))[: bound.most]
 
     def vote_rule(self, feature_uri: str) -> VoteRule | None:
         return self.vote_rules.get(feature_uri)
@@ -238,7 +246,11 @@ class FakeContext:
         return work()
 
     def extractor_params(
-        self, feature_uri: str, collection_ids: Sequence[str], own: ReadOnlyObject
+        self,
+        feature_uri: str,
+        searched: str,
+        collection_ids: Sequence[str],
+        own: ReadOnlyObject,
     ) -> ReadOnlyObject:
         return own
 

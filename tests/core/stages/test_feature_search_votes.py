@@ -100,7 +100,11 @@ def test_candidates_that_top_k_kept_back_are_told() -> None:
 
 def test_another_aggregation_is_done_if_asked_for() -> None:
     rows = search(context(2, 3, 4), query_preprocessing={"aggregation": "max"})
-    assert "chunks_matched" not in rows[0].fields
+    assert "aligned" not in rows[0].fields
+    best = next(row.fields for row in rows if row.document_id == "song#3")
+    assert (best["query_start_ms"], best["query_end_ms"]) == (1000, 2000)
+    assert (best["reference_start_ms"], best["reference_end_ms"]) == (3000, 4000)
+    assert (best["chunks_matched"], best["chunks_searched"]) == (3, 3)
     assert len(rows) == len(STORED)
 
 

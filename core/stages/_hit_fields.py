@@ -1,0 +1,75 @@
+"""What a search writes on a document: its score, and what each of its legs says of it."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from core.rows.fusion import DocumentKey, Fused
+from core.stages._leg import Leg
+from core.types import JsonObject
+
+
+@dataclass(frozen=True, slots=True)
+class Ballot:
+    """One leg, its place among the stage's searches, and its documents' scores and ranks."""
+
+    number: int
+    leg: Leg
+    scores: Mapping[DocumentKey, float]
+    ranks: Mapping[DocumentKey, int]
+
+    def entry(self, key: DocumentKey, *, ranked: bool) -> JsonObject | None:
+        """Return what the leg says of a document, None if it has not found it."""
+        if key not in self.scores:
+            return None
+        entry: JsonObject = {"score": self.scores[key]}
+        if ranked:
+            entry["rank"] = self.ranks[key]
+        if key in self.leg.similarity:
+            entry["similarity"] = self.leg.similarity[key]
+        return {**entry, **self.leg.moments.get(key, {})}
+
+
+def ballots_of(legs: Mapping[int, Leg]) -> list[Ballot]:
+    """Return the legs, by their places among the stage's searches, ready to be read."""
+    return [
+        Ballot(
+            number,
+            leg,
+            dict(leg.ranked),
+            {key: n for n, (key, _) in enumerate(leg.ranked, 1)} if len(legs) > 1 else {},
+        )
+        for number, leg in sorted(legs.items())
+    ]
+
+
+def hit_fields(fused: Fused, ballots: Sequence[Ballot]) -> JsonObject:
+    """Return the fields. `features` has an entry for each leg that found the document, by the
+    leg's name; legs of one name share the better one's, each with its own in `searches`."""
+    key = fused.key
+    names = Counter(ballot.leg.name for ballot in ballots)
+    features: JsonObject = {}
+    for ballot in ballots:
+        entry = ballot.entry(key, ranked=len(ballots) > 1)
+        if entry is None:
+            continue
+        name = ballot.leg.name
+        known = features.get(name)
+        if names[name] > 1:
+            own = {"search": ballot.number, **entry}
+            several = [*(known["searches"] if known else ()), own]
+            better = entry if known is None or entry["score"] > known["score"] else known
+            features[name] = {**better, "searches": several}
+        else:
+            features[name] = entry
+    lead = ballots[fused.lead].leg
+    changes: JsonObject = {
+        "document_id": key[0],
+        "collection_id": key[1],
+        "score": fused.score,
+        "feature_uri": lead.name,
+        "features": features,
+        **lead.moments.get(key, {}),
+    }
+    chunks = [chunk for ballot in ballots for chunk in ballot.leg.places.get(key, ())]
+    return {**changes, "query_chunks": chunks} if chunks else changes
