@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
-import orjson
-
 from core.deadline import Deadline
 from core.delivery import Presigner, ReadableBuckets, fail_largest, spill_documents
 from core.errors import DeadlineError, NotFoundError, TrawlError, UnavailableError
@@ -34,6 +32,7 @@ from core.runtime.answers import batch_answer, failed_result, reference_answer
 from core.runtime.batch import run_bounded
 from core.runtime.blocking import run_blocking
 from core.runtime.environment import Environment, Services
+from core.runtime.equal_queries import copies_of, group_equal
 from core.runtime.pages import (
     DEFAULT_LIMIT,
     choose_pagination,
@@ -96,7 +95,7 @@ class Engine:
         """
         load = partial(self._planner.load, namespace, retriever)
         call = await self._begin(namespace, request, deadline, load)
-        groups = _group_equal(request.queries, dedupe=request.settings.dedupe)
+        groups = group_equal(request.queries, dedupe=request.settings.dedupe)
         prepared = await self._prepare(call, [request.queries[members[0]] for members in groups])
         begin_leading_searches(_ready(prepared), most=request.concurrency)
         limit = request.settings.limit or DEFAULT_LIMIT
@@ -107,7 +106,7 @@ class Engine:
         async def run_group(group: int) -> None:
             nonlocal size
             answered = await answer_query(call, prepared[group], page, asked=limit)
-            for copy in _copies(answered.result, groups[group]):
+            for copy in copies_of(answered.result, groups[group]):
                 results[copy["index"]] = copy
                 size += answered.size
                 if on_result is not None:
@@ -293,29 +292,6 @@ class Engine:
 
     async def _block(self, work: Callable[[], T], deadline: Deadline) -> T:
         return await run_blocking(self._services.pool, work, deadline)
-
-
-def _group_equal(queries: Sequence[BatchQuery], *, dedupe: bool) -> list[list[int]]:
-    """Return the indexes of equal queries together, in order of first appearance."""
-    if not dedupe:
-        return [[index] for index in range(len(queries))]
-    groups: dict[bytes, list[int]] = {}
-    for index, query in enumerate(queries):
-        key = orjson.dumps([query.inputs, query.filters], option=orjson.OPT_SORT_KEYS)
-        groups.setdefault(key, []).append(index)
-    return list(groups.values())
-
-
-def _copies(result: JsonObject, indexes: Sequence[int]) -> list[JsonObject]:
-    """Return the result for each of the equal queries: the first ran, the others reuse it."""
-    first, *others = indexes
-    copies = [{**result, "index": first}]
-    for index in others:
-        execution_id = new_id("exec")
-        copies.append(
-            {**result, "index": index, "execution_id": execution_id, "duplicate_of": first}
-        )
-    return copies
 
 
 def _timed_out(call: Call, index: int) -> JsonObject:

@@ -7,7 +7,7 @@ import numpy as np
 from core.delivery import Presigner
 from core.rows.row import Row
 from core.runtime.environment import Environment
-from core.runtime.reading import hydrate_row, read_vectors
+from core.runtime.reading import read_vectors, whole_fields
 from core.types import JsonObject
 
 
@@ -23,7 +23,7 @@ def present_rows(
     documents: list[JsonObject] = []
     vectors = _vectors(environment, rows) if return_vectors else {}
     for position, row in enumerate(rows):
-        document: JsonObject = dict(hydrate_row(environment, row).fields)
+        document = whole_fields(environment, row)
         document |= vectors.get(position, {})
         documents.append(document if presigner is None else presigner.add_urls(document))
     return documents

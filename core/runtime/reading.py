@@ -37,8 +37,16 @@ def hydrate_row(environment: Environment, row: Row) -> Row:
     """Return the row with every stored field under what stages wrote."""
     if not row.partial or row.source is None:
         return row
+    return Row(row.document_id, whole_fields(environment, row), row.source)
+
+
+def whole_fields(environment: Environment, row: Row) -> JsonObject:
+    """Return a row's fields with every stored one under what stages wrote, in an object that is
+    the caller's own."""
+    if not row.partial or row.source is None:
+        return dict(row.fields)
     segment = environment.pinned(row.source.collection_id).parts[row.source.part].segment
-    return Row(row.document_id, {**segment.payload(row.source.row), **row.fields}, row.source)
+    return {**segment.payload(row.source.row), **row.fields}
 
 
 def read_vectors(
