@@ -19,11 +19,12 @@ from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
 from core.settings import variables
-from infra.bundling import requirements
+from infra.bundling import Contents, requirements
 from infra.data import Data
 from infra.functions import make_function, make_log_group, make_role
 from infra.gateways import Gateway
 from infra.http_gateway import HttpGateway
+from infra.media import Media
 from infra.permissions import query_environment, query_statements
 from infra.rest_gateway import RestGateway
 from infra.settings import InfraSettings
@@ -51,7 +52,7 @@ class Api(Construct):
         *,
         settings: InfraSettings,
         data: Data,
-        media: lambda_.IFunction,
+        media: Media,
     ) -> None:
         super().__init__(scope, construct_id)
         self._settings = settings
@@ -81,7 +82,7 @@ class Api(Construct):
         """Buckets of the owner's that this function may read."""
         return self._settings.bucket_names
 
-    def _make_function(self, data: Data, media: lambda_.IFunction) -> lambda_.Function:
+    def _make_function(self, data: Data, media: Media) -> lambda_.Function:
         settings = self._settings
         environment = query_environment(settings, data, media, service="trawl-api")
         if settings.api == "rest" and settings.origins:
@@ -91,7 +92,7 @@ class Api(Construct):
             self,
             settings,
             handler="handlers.api.handler",
-            wanted=requirements(EXTRAS),
+            contents=Contents(requirements(EXTRAS)),
             timeout_s=TIMEOUT_S[settings.api],
             role=self.role,
             log_group=self.log_group,

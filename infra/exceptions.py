@@ -88,7 +88,8 @@ def acknowledge_exceptions(data: Data, api: Api, media: Media) -> None:
     for bucket in buckets:
         _acknowledge(bucket, _BUCKET)
     _acknowledge(api.function, _FUNCTION)
-    _acknowledge(media.function, _MEDIA)
+    for function in media.functions:
+        _acknowledge(function, _MEDIA)
     _acknowledge(api.gateway.api, _REST if isinstance(api.gateway, RestGateway) else {})
     _acknowledge(api.gateway.api, _ROUTE)
     readable = dict(_objects_of_name(name) for name in api.read_buckets)

@@ -9,7 +9,7 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
-from infra.bundling import ROOT, build_bundle
+from infra.bundling import ROOT, Contents, build_bundle
 from infra.settings import LOG_RETENTION, InfraSettings
 
 # Searches and decoders bring their own threads; these are read before we could set anything.
@@ -58,17 +58,17 @@ def make_function(
     settings: InfraSettings,
     *,
     handler: str,
-    wanted: Sequence[str],
+    contents: Contents,
     timeout_s: int,
     role: iam.Role,
     log_group: logs.LogGroup,
     environment: Mapping[str, str],
     **others: Any,
 ) -> lambda_.Function:
-    """Return the function `Function`, whose zip holds our sources and the requirements `wanted`.
+    """Return the function `Function`, whose zip holds our sources and these contents.
 
     `others` are properties that only some functions have, or have otherwise: `tracing`. Functions
-    of the same requirements share one zip, which is uploaded once.
+    of the same contents share one zip, which is uploaded once.
     """
     return lambda_.Function(
         scope,
@@ -76,7 +76,7 @@ def make_function(
         runtime=_runtime_of(settings),
         architecture=lambda_.Architecture.X86_64,
         handler=handler,
-        code=_make_code(settings, wanted),
+        code=_make_code(settings, contents),
         timeout=Duration.seconds(timeout_s),
         role=role.without_policy_updates(),
         log_group=log_group,
@@ -99,9 +99,9 @@ def _runtime_of(settings: InfraSettings) -> lambda_.Runtime:
     )
 
 
-def _make_code(settings: InfraSettings, wanted: Sequence[str]) -> lambda_.Code:
+def _make_code(settings: InfraSettings, contents: Contents) -> lambda_.Code:
     """Return the zip of our sources with their libraries; without these unless `bundle`."""
     if settings.bundle:
-        folder = build_bundle(settings.wheels or settings.python, wanted)
+        folder = build_bundle(settings.wheels or settings.python, contents)
         return lambda_.Code.from_asset(str(folder))
     return lambda_.Code.from_asset(str(ROOT / "handlers"), exclude=["__pycache__", "**/*.pyc"])

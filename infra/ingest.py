@@ -14,11 +14,12 @@ from constructs import Construct
 
 from core.settings import variables
 from infra.api import EXTRAS
-from infra.bundling import requirements
+from infra.bundling import Contents, requirements
 from infra.data import Data
 from infra.functions import make_function, make_log_group, make_role, tracing_statement
+from infra.media import Media
 from infra.models import model_statements
-from infra.permissions import query_environment
+from infra.permissions import invoke_statement, query_environment
 from infra.settings import InfraSettings
 
 TIMEOUT_S = 120
@@ -52,7 +53,7 @@ class Ingest(Construct):
         *,
         settings: InfraSettings,
         data: Data,
-        media: lambda_.IFunction,
+        media: Media,
     ) -> None:
         super().__init__(scope, construct_id)
         self._settings = settings
@@ -86,7 +87,7 @@ class Ingest(Construct):
         self.mapping = self._make_mapping()
         self._notify()
 
-    def _permissions(self, media: lambda_.IFunction) -> list[iam.PolicyStatement]:
+    def _permissions(self, media: Media) -> list[iam.PolicyStatement]:
         """List each call the adapters make, and those of Lambda's own poller."""
         data = self._data
         return [
@@ -111,7 +112,7 @@ class Ingest(Construct):
                     data.results.arn_for_objects(IN_FLIGHT),
                 ],
             ),
-            iam.PolicyStatement(actions=["lambda:InvokeFunction"], resources=[media.function_arn]),
+            invoke_statement(media),
             iam.PolicyStatement(
                 actions=[
                     "sqs:ChangeMessageVisibility",
@@ -127,13 +128,13 @@ class Ingest(Construct):
             *model_statements(self, self._settings),
         ]
 
-    def _make_function(self, media: lambda_.IFunction) -> lambda_.Function:
+    def _make_function(self, media: Media) -> lambda_.Function:
         settings = self._settings
         return make_function(
             self,
             settings,
             handler="handlers.ingest.handler",
-            wanted=requirements(EXTRAS),
+            contents=Contents(requirements(EXTRAS)),
             timeout_s=TIMEOUT_S,
             role=self.role,
             log_group=self.log_group,

@@ -10,10 +10,11 @@ from constructs import Construct
 
 from core.settings import variable_of
 from infra.api import EXTRAS
-from infra.bundling import requirements
+from infra.bundling import Contents, requirements
 from infra.data import Data
 from infra.functions import make_function, make_log_group, make_role
 from infra.job_machine import FUNCTION_TIMEOUT_S, LABEL, job_definition
+from infra.media import Media
 from infra.permissions import query_environment, query_statements
 from infra.settings import InfraSettings
 
@@ -54,7 +55,7 @@ class Jobs(Construct):
         *,
         settings: InfraSettings,
         data: Data,
-        media: lambda_.IFunction,
+        media: Media,
     ) -> None:
         super().__init__(scope, construct_id)
         self._settings = settings
@@ -88,7 +89,7 @@ class Jobs(Construct):
             )
         )
 
-    def _make_function(self, media: lambda_.IFunction) -> lambda_.Function:
+    def _make_function(self, media: Media) -> lambda_.Function:
         settings = self._settings
         log_group = make_log_group(self, "FunctionLogs", settings)
         self.function_role = make_role(
@@ -101,7 +102,7 @@ class Jobs(Construct):
             self,
             settings,
             handler="handlers.job.handler",
-            wanted=requirements(EXTRAS),
+            contents=Contents(requirements(EXTRAS)),
             timeout_s=FUNCTION_TIMEOUT_S,
             role=self.function_role,
             log_group=log_group,

@@ -1,13 +1,13 @@
 """What a function that runs queries may do and must know: one list for all of them."""
 
 from aws_cdk import aws_iam as iam
-from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
 from core.settings import variables
 from infra.data import Data
 from infra.functions import ONE_THREAD, tracing_statement
+from infra.media import Media
 from infra.models import model_environment, model_statements
 from infra.settings import InfraSettings
 
@@ -17,7 +17,7 @@ CACHE_SHARE = 0.5
 
 
 def query_statements(
-    scope: Construct, settings: InfraSettings, data: Data, media: lambda_.IFunction
+    scope: Construct, settings: InfraSettings, data: Data, media: Media
 ) -> list[iam.PolicyStatement]:
     """List each call the adapters make. CDK's `grant_*` give more, by wildcard actions."""
     buckets: list[s3.IBucket] = [data.assets, data.index, data.results]
@@ -43,8 +43,7 @@ def query_statements(
             actions=["s3:ListBucket"],
             resources=[bucket.bucket_arn for bucket in (*buckets, *readable)],
         ),
-        # This one function, unversioned: files go in, features come out.
-        iam.PolicyStatement(actions=["lambda:InvokeFunction"], resources=[media.function_arn]),
+        invoke_statement(media),
         # `/*`: the objects of our own buckets, whose keys are made at run time.
         iam.PolicyStatement(
             actions=["s3:GetObject", "s3:PutObject", "s3:DeleteObject"],
@@ -59,8 +58,16 @@ def query_statements(
     ]
 
 
+def invoke_statement(media: Media) -> iam.PolicyStatement:
+    """Return the right to hand files to the media functions, unversioned: features come out."""
+    return iam.PolicyStatement(
+        actions=["lambda:InvokeFunction"],
+        resources=[function.function_arn for function in media.functions],
+    )
+
+
 def query_environment(
-    settings: InfraSettings, data: Data, media: lambda_.IFunction, *, service: str
+    settings: InfraSettings, data: Data, media: Media, *, service: str
 ) -> dict[str, str]:
     """Return the environment; `service` is the function's name in logs and metrics, where the
     stage's stands behind it: several deployments live in one account."""
@@ -70,10 +77,10 @@ def query_environment(
             assets_bucket=data.assets.bucket_name,
             index_bucket=data.index.bucket_name,
             results_bucket=data.results.bucket_name,
-            media_function=media.function_name,
             cache_mb=max(1, int(settings.memory_mb * CACHE_SHARE)),
             results_days=settings.results_days,
         ),
+        **media.environment,
         **model_environment(settings),
         **ONE_THREAD,
         "POWERTOOLS_SERVICE_NAME": f"{service}-{settings.stage}",

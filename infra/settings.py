@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any, Protocol
 
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
@@ -16,7 +17,12 @@ _HOST_KEY = re.compile(
     r"(secretsmanager:[a-z0-9-]+:\d{12}:secret:|ssm:[a-z0-9-]+:\d{12}:parameter/)"
     r"[A-Za-z0-9/_+.@-]+"
 )
+_MODEL_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
+
+
+# Extras that extractors need and a deployment may have, each in a function of its own.
+MEDIA_EXTRAS = ("logo", "onnx", "face")
 
 
 class ContextError(Exception):
@@ -41,10 +47,16 @@ class InfraSettings:
     python: str = "3.13"
     # Also the CPU: Lambda gives one vCPU per 1,769 MB.
     memory_mb: int = 3538
-    # The media function's: 1.5 GB decodes 100 megapixels with transparency.
+    # The media functions', each: 1.5 GB decodes 100 megapixels with transparency.
     media_memory_mb: int = 2048
-    # How many files may be read at once, set aside from the account's own limit; 0 sets none.
+    # How many files each of them may read at once, set aside from the account's own limit; 0 sets
+    # none.
     media_concurrency: int = 0
+    # Extras with extractors that are deployed too, comma-separated, each in a media function of its
+    # own. `face` allows biometric data to be made: see docs/faces.md.
+    media_extras: str = ""
+    # Model files for `image.onnx`, `name=path`, comma-separated: of this machine, and uploaded.
+    onnx_models: str = ""
     # How many chunks of one bulk job are worked on at once, each by a call of the job function.
     job_concurrency: int = 20
     # How many batches of ten uploaded files are taken in at once.
@@ -116,6 +128,12 @@ class InfraSettings:
         """The origins in `cors_origins`."""
         return tuple(name.strip() for name in self.cors_origins.split(",") if name.strip())
 
+    @property
+    def model_files(self) -> tuple[tuple[str, Path], ...]:
+        """The names and paths in `onnx_models`."""
+        pairs = [part.partition("=") for part in self.names_in("onnx_models")]
+        return tuple((name.strip(), Path(path.strip()).expanduser()) for name, _, path in pairs)
+
     def names_in(self, setting: str) -> tuple[str, ...]:
         """Return the parts of a setting that is a list with commas."""
         listed: str = getattr(self, setting)
@@ -147,6 +165,7 @@ class InfraSettings:
             ),
             "log_days": (self.log_days in LOG_RETENTION, f"one of {list(LOG_RETENTION)}"),
             "results_days": (1 <= self.results_days <= 365, "1 to 365"),
+            **self._extra_rules(),
             **self._model_rules(),
             **self._gateway_rules(),
             "rate": (1 <= self.rate <= 10_000, "1 to 10000"),
@@ -155,6 +174,24 @@ class InfraSettings:
         for name, (holds, want) in wanted.items():
             if not holds:
                 raise ContextError(f"context {name}={getattr(self, name)!r}: want {want}")
+
+    def _extra_rules(self) -> dict[str, tuple[bool, str]]:
+        extras = self.names_in("media_extras")
+        names = [name for name, _ in self.model_files]
+        there = all(
+            _MODEL_NAME.fullmatch(name) and path.is_file() for name, path in self.model_files
+        )
+        return {
+            "media_extras": (
+                set(extras) <= set(MEDIA_EXTRAS) and len(set(extras)) == len(extras),
+                f"some of {', '.join(MEDIA_EXTRAS)}, with commas between them",
+            ),
+            "onnx_models": (
+                bool(names) == ("onnx" in extras) and there and len(set(names)) == len(names),
+                "name=path, with commas between several, of files that are there; with `onnx` in "
+                "media_extras and only with it",
+            ),
+        }
 
     def _model_rules(self) -> dict[str, tuple[bool, str]]:
         kinds = {

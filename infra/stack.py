@@ -31,15 +31,11 @@ class TrawlStack(Stack):
         )
         self.data = Data(self, "Data", settings=settings)
         self.media = Media(self, "Media", settings=settings)
-        self.api = Api(self, "Api", settings=settings, data=self.data, media=self.media.function)
-        self.jobs = Jobs(self, "Jobs", settings=settings, data=self.data, media=self.media.function)
+        self.api = Api(self, "Api", settings=settings, data=self.data, media=self.media)
+        self.jobs = Jobs(self, "Jobs", settings=settings, data=self.data, media=self.media)
         self.jobs.let_start(self.api.function, self.api.role)
-        self.ingest = Ingest(
-            self, "Ingest", settings=settings, data=self.data, media=self.media.function
-        )
-        self.upkeep = Upkeep(
-            self, "Upkeep", settings=settings, data=self.data, media=self.media.function
-        )
+        self.ingest = Ingest(self, "Ingest", settings=settings, data=self.data, media=self.media)
+        self.upkeep = Upkeep(self, "Upkeep", settings=settings, data=self.data, media=self.media)
         self.vectors = self._make_vectors(settings) if settings.s3vectors else None
         self.operations = self._make_operations(settings)
         Tags.of(self).add("app", "trawl")
@@ -68,6 +64,10 @@ class TrawlStack(Stack):
             WatchedFunction("Api", self.api.function),
             # Some files are made to kill what reads them: each is answered with its own error.
             WatchedFunction("Media", self.media.function, failures=20),
+            *(
+                WatchedFunction(f"Media-{extra}", function, failures=20)
+                for extra, function in self.media.extras.items()
+            ),
             # Both are tried again; what is given up has alarms of its own.
             WatchedFunction("Job", self.jobs.function, failures=5),
             WatchedFunction("Ingest", self.ingest.function, failures=5),
@@ -111,6 +111,8 @@ class TrawlStack(Stack):
             "IngestDeadLettersUrl": self.ingest.dead_letters.queue_url,
             "AlarmTopicArn": self.operations.topic.topic_arn,
         }
+        for extra, function in self.media.extras.items():
+            outputs[f"Media{extra.capitalize()}FunctionName"] = function.function_name
         if self.vectors is not None:
             outputs["VectorBucketName"] = self.vectors.name
         for name, value in outputs.items():

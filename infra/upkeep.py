@@ -4,13 +4,13 @@ from aws_cdk import Duration
 from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
 from aws_cdk import aws_iam as iam
-from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
 from infra.api import EXTRAS
-from infra.bundling import requirements
+from infra.bundling import Contents, requirements
 from infra.data import Data
 from infra.functions import make_function, make_log_group, make_role, tracing_statement
+from infra.media import Media
 from infra.permissions import query_environment
 from infra.settings import InfraSettings
 
@@ -28,7 +28,7 @@ class Upkeep(Construct):
         *,
         settings: InfraSettings,
         data: Data,
-        media: lambda_.IFunction,
+        media: Media,
     ) -> None:
         super().__init__(scope, construct_id)
         log_group = make_log_group(self, "FunctionLogs", settings)
@@ -42,7 +42,7 @@ class Upkeep(Construct):
             self,
             settings,
             handler="handlers.upkeep.handler",
-            wanted=requirements(EXTRAS),
+            contents=Contents(requirements(EXTRAS)),
             timeout_s=TIMEOUT_S,
             role=self.role,
             log_group=log_group,

@@ -23,7 +23,7 @@ _NAMED: Final = {
 _ONNX_MODELS: Final = "TRAWL_ONNX_MODELS"
 _FACES_REFUSED: Final = (
     "faces are biometric data, and this service does not allow reading them: its operator reads "
-    "docs/faces.md, then sets TRAWL_FACES=allowed (deployed: context faces)"
+    "docs/faces.md, then sets TRAWL_FACES=allowed (deployed: with face in context media_extras)"
 )
 
 

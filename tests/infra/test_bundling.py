@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from infra import bundling
-from infra.bundling import build_bundle, make_reproducible
+from infra.bundling import BundleError, Contents, PackageData, build_bundle, make_reproducible
 
 
 def test_the_runtimes_own_libraries_stay_out() -> None:
@@ -83,7 +83,7 @@ def test_the_same_is_built_on_any_machine(tmp_path: Path, monkeypatch: pytest.Mo
     trees = []
     for name in ("one", "two"):
         monkeypatch.setattr(bundling, "BUILD", tmp_path / name)
-        trees.append(tree_of(build_bundle("3.13", ["lib"])))
+        trees.append(tree_of(build_bundle("3.13", Contents(("lib",)))))
     one, two = trees
     assert one == two
     assert {"lib/__init__.py", "lib/fast.so", "core/app.py", "handlers/api.py"} <= set(one)
@@ -107,10 +107,72 @@ def test_two_deploys_may_build_the_same_at_once(
         install_as_pip(folder, "/home/a", 0o600, 1)
         if not (tmp_path / "build").joinpath("other").exists():
             (tmp_path / "build" / "other").mkdir()
-            build_bundle("3.13", ["lib"])
+            build_bundle("3.13", Contents(("lib",)))
 
     monkeypatch.setattr(bundling, "_install", install)
     monkeypatch.setattr(bundling, "BUILD", tmp_path / "build")
-    built = build_bundle("3.13", ["lib"])
+    built = build_bundle("3.13", Contents(("lib",)))
     assert (built / "core/app.py").exists()
     assert {path.name for path in (tmp_path / "build").iterdir()} == {"other", built.name}
+
+
+@pytest.fixture
+def pip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
+    """A pip that installs the same for everything; returns what it was asked for."""
+    asked: list[tuple[str, ...]] = []
+
+    def install(folder: Path, *arguments: str) -> None:
+        asked.append(arguments)
+        (folder / "models").mkdir(parents=True)
+        for name in ("small.dat", "large.dat", "__init__.py"):
+            (folder / "models" / name).write_text(f"{name} of {arguments[-1]}")
+
+    monkeypatch.setattr(bundling, "_pip", install)
+    monkeypatch.setattr(bundling, "BUILD", tmp_path / "build")
+    return asked
+
+
+def test_of_a_source_package_only_the_named_files_are_taken(
+    pip: list[tuple[str, ...]], tmp_path: Path
+) -> None:
+    data = PackageData("models>=1", ("models/small.dat",))
+    built = build_bundle("3.13", Contents(("lib",), data=(data,)))
+    wheels, source = pip
+    assert "--only-binary=:all:" in wheels
+    assert source == ("--no-deps", "models>=1")
+    assert (built / "models/small.dat").read_text() == "small.dat of models>=1"
+    assert (built / "models/large.dat").read_text() == "large.dat of lib"
+    assert not list(built.glob("data*"))
+    with pytest.raises(BundleError, match="no models/other"):
+        build_bundle("3.13", Contents((), data=(PackageData("models", ("models/other",)),)))
+    assert {path.name for path in (tmp_path / "build").iterdir()} == {built.name}
+
+
+def test_a_model_file_is_bundled_by_its_content(pip: list[tuple[str, ...]], tmp_path: Path) -> None:
+    model = tmp_path / "own.onnx"
+    contents = Contents(("lib",), files=(("models/own.onnx", model),))
+    model.write_bytes(b"one")
+    one = build_bundle("3.13", contents)
+    model.write_bytes(b"two")
+    two = build_bundle("3.13", contents)
+    assert one != two
+    assert (one / "models/own.onnx").read_bytes() == b"one"
+    assert (two / "models/own.onnx").read_bytes() == b"two"
+    assert build_bundle("3.13", contents) == two
+    assert len(pip) == 2
+
+
+def test_what_lambda_would_refuse_is_refused_here(
+    pip: list[tuple[str, ...]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert bundling.MOST_BYTES == 262_144_000
+    monkeypatch.setattr(bundling, "MOST_BYTES", 8 << 20)
+    model = tmp_path / "own.onnx"
+    contents = Contents(("lib",), files=(("weights/own.onnx", model),))
+    with model.open("wb") as file:
+        file.truncate(9 << 20)
+    with pytest.raises(BundleError, match=r"unpack to 1\d MB.* takes 8 MB: weights 9 MB"):
+        build_bundle("3.13", contents)
+    # Nothing that anybody could take for whole.
+    assert list((tmp_path / "build").iterdir()) == []
+    assert pip

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from infra import bundling, kept_folders
-from infra.bundling import build_bundle
+from infra.bundling import Contents, build_bundle
 from infra.kept_folders import KEPT_SECONDS, forget_unused, keep, take
 
 
@@ -108,10 +108,10 @@ def test_a_build_makes_room_and_a_hit_marks_its_folder(
     monkeypatch.setattr(bundling, "BUILD", place)
     monkeypatch.setattr(bundling, "_install", lambda _wanted, _python, folder: folder.mkdir())
     make(place / "old", KEPT_SECONDS + 60)
-    first = build_bundle("3.13", ["lib"])
+    first = build_bundle("3.13", Contents(("lib",)))
     assert names_in(place) == {first.name}
     os.utime(first, (0, 0))
-    assert build_bundle("3.13", ["lib"]) == first
-    second = build_bundle("3.13", ["other"])
+    assert build_bundle("3.13", Contents(("lib",))) == first
+    second = build_bundle("3.13", Contents(("other",)))
     assert names_in(place) == {first.name, second.name}
     assert kept_folders.take(first)
