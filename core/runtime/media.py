@@ -78,8 +78,11 @@ class StoredDocument:
             if name in found
         ]
         kept = tuple(chunks[at] for at in every_nth(len(chunks), max_chunks))
-        found = len(chunks) if len(chunks) > len(kept) else None
-        return Extraction(kept, self.info(), (_STORED_ONLY,), found)
+        if len(kept) == len(chunks):
+            return Extraction(kept, self.info(), (_STORED_ONLY,))
+        message = f"{len(kept)} of {len(chunks)} stored chunks were searched, evenly spread"
+        sampled = MediaWarning("chunks_sampled", f"{message} (max_chunks)")
+        return Extraction(kept, self.info(), (_STORED_ONLY, sampled), len(chunks))
 
 
 class CallMedia:

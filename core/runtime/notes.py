@@ -1,6 +1,7 @@
 """What a stage's report must say of a search or a file: what was not compared, and why."""
 
 from collections.abc import Sequence
+from typing import Final
 
 from core.errors import MediaError
 from core.hits import ChunkBound, SearchAnswer, SearchRequest
@@ -9,6 +10,9 @@ from core.runtime.features import FeatureFacts
 from core.stage import StageReport
 from core.storage.snapshot import Snapshot
 from core.types import JsonObject
+
+# The limit that bounds a query's chunks. What it left out the extraction has said already.
+MAX_CHUNKS: Final = "max_chunks"
 
 
 def note_unsearched(report: StageReport, feature: FeatureFacts) -> None:
@@ -63,9 +67,11 @@ def note_extraction(report: StageReport, extraction: Extraction, bound: ChunkBou
     for warning in extraction.warnings:
         entry = {"code": warning.code, "message": warning.message}
         report.incomplete.append(entry)
-    if extraction.found is not None:
+    # Fewer chunks that between them are all of the file leave nothing out.
+    sampled = any(warning.code == "chunks_sampled" for warning in extraction.warnings)
+    if sampled and extraction.found is not None:
         limit: JsonObject = {
-            "name": "max_chunks",
+            "name": MAX_CHUNKS,
             "requested": extraction.found,
             "applied": len({chunk.place for chunk in extraction.chunks}),
             "ceiling": bound.most,

@@ -20,6 +20,7 @@ from core.rows.row import Row, Rows
 from core.runtime.context import StageRun
 from core.runtime.environment import Environment
 from core.runtime.inputs import prepare_inputs
+from core.runtime.notes import MAX_CHUNKS
 from core.runtime.querying import QueryRun, prepare_search, submit_search
 from core.runtime.searching import PreparedSearch
 from core.stage import StageReport
@@ -59,6 +60,8 @@ class StageOutcome:
         """Why documents may be missing: what the stage said, its caps, a search not proven."""
         entries = list(self.report.incomplete)
         for limit in self.report.limits:
+            if limit["name"] == MAX_CHUNKS:
+                continue
             message = f"{limit['name']} was limited to {limit['applied']}"
             entries.append({"code": "capped", "message": message})
         evidence = self.report.evidence
