@@ -89,8 +89,11 @@ class Upkeep:
         self._buckets = buckets
         self._random = random.SystemRandom()
 
-    def run(self, *, deadline: Deadline) -> UpkeepReport:
+    def run(self, *, deadline: Deadline, erase: bool = False) -> UpkeepReport:
         """Go round once. The deadline is asked between collections: a merge is not interrupted.
+
+        With `erase` each collection becomes one file, due or not: what was deleted is in no file
+        any more.
 
         What fails for one collection is reported and stops none of the others.
         """
@@ -103,7 +106,8 @@ class Upkeep:
         for place in places:
             if deadline.passed():
                 break
-            done.append(self._look_after(*place, names.get(place, place), deadline))
+            named = names.get(place, place)
+            done.append(self._look_after(*place, named, deadline, erase=erase))
         purged = 0 if deadline.passed() else self._purge(faults)
         in_order = sorted(done, key=lambda one: (one.namespace, one.collection))
         return UpkeepReport(tuple(in_order), len(places) - len(done), purged, tuple(faults))
@@ -129,12 +133,19 @@ class Upkeep:
             return set()
 
     def _look_after(
-        self, namespace_id: str, collection_id: str, names: tuple[str, str], deadline: Deadline
+        self,
+        namespace_id: str,
+        collection_id: str,
+        names: tuple[str, str],
+        deadline: Deadline,
+        *,
+        erase: bool,
     ) -> CollectionUpkeep:
+        merge = self._store.merge if erase else self._store.merge_due
         merged, swept = False, 0
         errors: list[str] = []
         try:
-            merged = self._store.merge_due(namespace_id, collection_id)
+            merged = merge(namespace_id, collection_id)
         except NotFoundError:
             pass  # dropped: there may be something to sweep
         except Exception as error:

@@ -12,11 +12,16 @@ from handlers.commands.output import print_json, print_table, printable
 @click.option(
     "--seconds", type=click.IntRange(1), metavar="N", help="Begin no collection after so long."
 )
+@click.option(
+    "--erase",
+    is_flag=True,
+    help="Merge everything now, so that what was deleted is in no file any more.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @connection_options(namespace=False)
 @click.pass_context
 def upkeep(
-    ctx: click.Context, connection: Connection, *, seconds: int | None, as_json: bool
+    ctx: click.Context, connection: Connection, *, seconds: int | None, erase: bool, as_json: bool
 ) -> None:
     """Merge what small writes left, and remove what nothing names any more.
 
@@ -25,7 +30,7 @@ def upkeep(
     """
     deadline = NEVER if seconds is None else Deadline.after(seconds)
     with connection.open_app() as app:
-        report = app.upkeep.run(deadline=deadline)
+        report = app.upkeep.run(deadline=deadline, erase=erase)
     if as_json:
         print_json(report.to_json())
     else:

@@ -5,6 +5,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
@@ -45,6 +46,25 @@ def test_what_a_crash_left_is_swept_and_told(data: Path) -> None:
     assert (told["swept"], told["details"], told["unreached"]) == (0, [], 0)
 
 
+def test_what_was_deleted_is_erased_from_every_file(tmp_path: Path) -> None:
+    vector = np.array([0.123, 4.567], np.float32)
+
+    def files_with_it() -> int:
+        found = [path for path in tmp_path.rglob("*") if path.is_file()]
+        return sum(vector.tobytes() in path.read_bytes() for path in found)
+
+    app = build_app(Settings.local(tmp_path, {}))
+    namespace = app.namespaces.create(StandaloneNamespaceCreate(namespace_id="space"))
+    place = (namespace.namespace_id, namespace.default_collection_id)
+    app.store.upsert(*place, [doc("kept", [1.0, 2.0]), doc("gone", vector.tolist())])
+    app.store.delete(*place, ["gone"])
+    app.close()
+    run(tmp_path)
+    assert files_with_it() == 1
+    assert "1 collections: 1 merged" in run(tmp_path, "--erase").stdout
+    assert files_with_it() == 0
+
+
 def test_it_is_no_work_of_a_servers(data: Path) -> None:
     result = CliRunner().invoke(
         main, ["upkeep", "--api", "http://127.0.0.1:1", "--key", "sk_x"], env={}
@@ -66,7 +86,7 @@ def _report(**changes: Any) -> UpkeepReport:
 def test_a_failure_is_the_commands_too(
     data: Path, report: UpkeepReport, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("core.catalog.upkeep.Upkeep.run", lambda self, deadline: report)
+    monkeypatch.setattr("core.catalog.upkeep.Upkeep.run", lambda self, **_: report)
     result = run(data, status=1)
     assert "\x1b" not in result.output
     assert "torn" in result.output or "no answer" in result.output
