@@ -1,55 +1,16 @@
 """Images through HTTP: references stored by their content, copies found by theirs, in one batch."""
 
-import base64
-import io
-from typing import Any
-
-import numpy as np
 import pytest
-from PIL import Image
 
+from tests.copies import encode, make_collection, make_retriever, picture
 from tests.servers import Client, Server
-
-
-def picture(seed: int) -> Image.Image:
-    """Return a smooth random picture: PDQ wants structure, not noise."""
-    small = np.random.default_rng(seed).integers(0, 256, (8, 8, 3), np.uint8)
-    return Image.fromarray(small).resize((256, 256), Image.Resampling.BICUBIC)
-
-
-def encode(image: Image.Image, kind: str = "PNG", **options: Any) -> str:
-    """Return an image as a data URI."""
-    buffer = io.BytesIO()
-    image.save(buffer, kind, **options)
-    text = base64.b64encode(buffer.getvalue()).decode()
-    return f"data:image/{kind.lower()};base64,{text}"
-
-
-STAGE = {
-    "stage_name": "same",
-    "config": {
-        "stage_id": "feature_search",
-        "parameters": {
-            "searches": [
-                {
-                    "feature_uri": "mixpeek://image.pdq@v2/hash",
-                    "query": {"input_mode": "content", "value": "{{INPUT.file}}"},
-                    "top_k": 1,
-                }
-            ],
-            "final_top_k": 1,
-        },
-    },
-}
 
 
 @pytest.fixture(scope="module")
 def images(server: Server) -> Client:
     """A collection of three pictures and a retriever of copies."""
     client = server.new_namespace()
-    extractor = {"feature_extractor_name": "image.pdq"}
-    body = {"collection_name": "references", "feature_extractor": extractor}
-    client.ok("POST", "/v1/collections", body)
+    make_collection(client, "references")
     documents = [{"document_id": f"p{i}", "content": encode(picture(i))} for i in range(3)]
     documents.append({"document_id": "torn", "content": encode(picture(9))[:-400]})
     path = f"/v1/namespaces/{client.namespace}/documents/upsert"
@@ -57,13 +18,7 @@ def images(server: Server) -> Client:
     assert answer["document_ids"] == ["p0", "p1", "p2"]
     [failed] = answer["failed"]
     assert (failed["document_id"], failed["error"]["blame"]) == ("torn", "media")
-    retriever = {
-        "retriever_name": "copies",
-        "collection_identifiers": ["references"],
-        "stages": [STAGE],
-        "input_schema": {"file": {"type": "image", "required": True}},
-    }
-    client.ok("POST", "/v1/retrievers", retriever)
+    make_retriever(client, "references")
     return client
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from core.models.responses import BatchAnswer, ExecutionAnswer
+from tests.e2e.colors import VECTORS, make_retriever, store_colors
 from tests.servers import Server
 
 with warnings.catch_warnings():
@@ -17,27 +18,6 @@ with warnings.catch_warnings():
 # The generated package exports nothing explicitly, and its parsers are typed to return None.
 typed: Any = mixpeek.models
 
-VECTORS = {"red": [1.0, 0.0, 0.0], "green": [0.0, 1.0, 0.0], "blue": [0.0, 0.0, 1.0]}
-STAGES = [
-    {
-        "stage_name": "nearest",
-        "stage_type": "filter",
-        "config": {
-            "stage_id": "feature_search",
-            "parameters": {
-                "searches": [
-                    {
-                        "feature_uri": "clip",
-                        "query": {"input_mode": "vector", "value": "{{INPUT.vector}}"},
-                        "top_k": 3,
-                    }
-                ],
-                "final_top_k": 3,
-            },
-        },
-    }
-]
-
 
 @pytest.fixture(scope="module")
 def client(server: Server) -> Any:
@@ -45,25 +25,8 @@ def client(server: Server) -> Any:
     sdk: Any = Mixpeek(
         server.running.admin_key, namespace="colors", base_url=f"{server.base_url}/v1"
     )
-    made = sdk.namespaces.create(
-        namespace_id="colors",
-        vector_configs=[{"name": "clip", "dimension": 3, "metric": "cosine"}],
-    )
-    assert made.namespace_id == "colors"
-    stored = sdk.namespaces.documents.upsert(
-        namespace_id="colors",
-        documents=[
-            {"document_id": name, "vectors": {"clip": vector}, "payload": {"name": name}}
-            for name, vector in VECTORS.items()
-        ],
-    )
-    assert stored.inserted == 3
-    assert typed.BYOUpsertResponse.from_dict(stored) is not None
-    sdk.retrievers.create(
-        name="colors",
-        stages=STAGES,
-        input_schema={"vector": {"type": "array", "required": True}},
-    )
+    assert typed.BYOUpsertResponse.from_dict(store_colors(sdk)) is not None
+    make_retriever(sdk)
     return sdk
 
 

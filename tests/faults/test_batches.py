@@ -14,8 +14,8 @@ from core.models.namespaces import Namespace
 from core.settings import Settings
 from core.types import JsonObject
 from tests.aws_server import BUCKETS, AwsServer, Fault, Request
+from tests.copies import FIND_COPIES, encode, picture
 from tests.core.service import make_namespace, make_retriever, run_batch
-from tests.e2e.test_media_journey import STAGE, encode, picture
 
 ASSETS = BUCKETS[0]
 
@@ -40,7 +40,12 @@ def place(app: App) -> Namespace:
     app.documents.upsert(namespace, parse_model(UpsertRequest, body), deadline=NEVER)
     schema = {"file": {"type": "image", "required": True}}
     make_retriever(
-        app, namespace, [STAGE], "copies", collection_identifiers=["refs"], input_schema=schema
+        app,
+        namespace,
+        [FIND_COPIES],
+        "copies",
+        collection_identifiers=["refs"],
+        input_schema=schema,
     )
     return namespace
 

@@ -1,7 +1,7 @@
 """The client waits as it is told, names what went wrong, and leaves no key behind."""
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -15,28 +15,20 @@ from core.settings import Settings
 from handlers.client import AppTransport, Client, HttpTransport, Reply, api_path
 from handlers.client_errors import ApiError, ClientError, UnreachableError
 from tests.core.service import running_app
+from tests.handlers.transports import ScriptedTransport, Sent
 
 
-class Scripted:
+class Scripted(ScriptedTransport):
     """Answers with the replies it was given, and records what it was sent."""
 
     def __init__(self, *replies: Reply) -> None:
+        super().__init__()
         self.replies = list(replies)
-        self.sent: list[tuple[str, str, Mapping[str, str], bytes]] = []
+        self.sent: list[Sent] = []
 
-    def send(
-        self,
-        method: str,
-        path: str,
-        query: Mapping[str, str],
-        headers: Mapping[str, str],
-        body: bytes,
-    ) -> Reply:
-        self.sent.append((method, path, headers, body))
+    def answer(self, sent: Sent) -> Reply:
+        self.sent.append(sent)
         return self.replies.pop(0)
-
-    def close(self) -> None:
-        return None
 
 
 def reply(status: int, body: Any = None, **headers: str) -> Reply:
@@ -57,9 +49,9 @@ def test_a_call_carries_its_namespace_and_its_body() -> None:
     client, transport, _ = client_over(reply(200, {"a": 1}))
     assert client.call("POST", "/v1/x", {"b": 2}) == {"a": 1}
     (sent,) = transport.sent
-    assert sent[:2] == ("POST", "/v1/x")
-    assert sent[2]["x-namespace"] == "shop"
-    assert orjson.loads(sent[3]) == {"b": 2}
+    assert (sent.method, sent.path) == ("POST", "/v1/x")
+    assert sent.headers["x-namespace"] == "shop"
+    assert orjson.loads(sent.body) == {"b": 2}
 
 
 def test_it_waits_as_the_server_asks() -> None:

@@ -4,7 +4,7 @@ import os
 import signal
 import threading
 import tracemalloc
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,31 +21,21 @@ from handlers.load_sources import AnyFile, RemoteFile, find_files, local_file, o
 from handlers.loading import ensure_place, load_files
 from tests.core.media.pictures import encode, landscape
 from tests.handlers.commands.command_line import write_pictures
+from tests.handlers.transports import ScriptedTransport, Sent
 
 
-class Watched:
+class Watched(ScriptedTransport):
     """Counts what is sent; `on_upsert` is called before each upsert is passed on."""
 
     def __init__(self, inner: Transport) -> None:
-        self.inner = inner
+        super().__init__(inner)
         self.sent = 0
         self.on_upsert: Callable[[], object] = lambda: None
 
-    def send(
-        self,
-        method: str,
-        path: str,
-        query: Mapping[str, str],
-        headers: Mapping[str, str],
-        body: bytes,
-    ) -> Reply:
-        if path.endswith("/upsert"):
-            self.sent += len(orjson.loads(body)["documents"])
+    def answer(self, sent: Sent) -> None:
+        if sent.path.endswith("/upsert"):
+            self.sent += len(orjson.loads(sent.body)["documents"])
             self.on_upsert()
-        return self.inner.send(method, path, query, headers, body)
-
-    def close(self) -> None:
-        self.inner.close()
 
 
 @pytest.fixture
@@ -212,25 +202,15 @@ def test_a_second_ctrl_c_is_not_waited_out(
         load(client, [*find_files(tmp_path / "photos")])
 
 
-class Silent:
+class Silent(ScriptedTransport):
     """A service that holds nothing, and stores whatever it is sent."""
 
-    def send(
-        self,
-        method: str,
-        path: str,
-        query: Mapping[str, str],
-        headers: Mapping[str, str],
-        body: bytes,
-    ) -> Reply:
-        asked = orjson.loads(body)
+    def answer(self, sent: Sent) -> Reply:
+        asked = orjson.loads(sent.body)
         answer: dict[str, Any] = {"documents": [], "not_found": asked.get("document_ids")}
-        if path.endswith("/upsert"):
+        if sent.path.endswith("/upsert"):
             answer = {"failed": [], "unsearchable_document_ids": [], "warnings": []}
         return Reply(200, {}, orjson.dumps(answer))
-
-    def close(self) -> None:
-        """Nothing is open."""
 
 
 def test_ten_thousand_files_are_not_held_at_once(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """Loads that are stopped, refused or overtaken: nothing is lost, and nothing is loaded twice."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 import orjson
@@ -13,39 +13,30 @@ from handlers.client import AppTransport, Client, Reply, Transport
 from handlers.client_errors import ApiError, UnreachableError
 from handlers.loading import ensure_place, find_files, load_files
 from tests.handlers.commands.command_line import write_pictures
+from tests.handlers.transports import ScriptedTransport, Sent
 
 
-class Flaky:
+class Flaky(ScriptedTransport):
     """Passes requests on; the upserts that `refuse` picks are answered with a status, or lost."""
 
     def __init__(self, inner: Transport) -> None:
-        self.inner = inner
+        super().__init__(inner)
         self.upserts = 0
         self.lose_from: int | None = None
         self.largest: int | None = None
         self.refused: bytes | None = None
 
-    def send(
-        self,
-        method: str,
-        path: str,
-        query: Mapping[str, str],
-        headers: Mapping[str, str],
-        body: bytes,
-    ) -> Reply:
-        if path.endswith("/upsert"):
-            count = len(orjson.loads(body)["documents"])
+    def answer(self, sent: Sent) -> Reply | None:
+        if sent.path.endswith("/upsert"):
+            count = len(orjson.loads(sent.body)["documents"])
             self.upserts += 1
             if self.lose_from is not None and self.upserts >= self.lose_from:
                 raise UnreachableError("the server is gone")
             if self.largest is not None and count > self.largest:
                 return Reply(413, {}, b"too large")
-            if self.refused is not None and self.refused in body:
+            if self.refused is not None and self.refused in sent.body:
                 return Reply(422, {}, b'{"error": {"message": "refused"}}')
-        return self.inner.send(method, path, query, headers, body)
-
-    def close(self) -> None:
-        self.inner.close()
+        return None
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """Scans in several calls: every file has one result, in order, whatever does not fit or exist."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,33 +10,25 @@ from handlers import scanning
 from handlers.client import Client, Reply
 from handlers.client_errors import ClientError
 from handlers.scanning import Reference, Scanner, media_input
+from tests.handlers.transports import ScriptedTransport, Sent
 
 
-class Echo:
+class Echo(ScriptedTransport):
     """Answers each query with what it was asked; refuses calls of more than `most` queries."""
 
     def __init__(self, most: int = 50, status: int = 413) -> None:
+        super().__init__()
         self.most = most
         self.status = status
         self.sizes: list[int] = []
 
-    def send(
-        self,
-        method: str,
-        path: str,
-        query: Mapping[str, str],
-        headers: Mapping[str, str],
-        body: bytes,
-    ) -> Reply:
-        queries = orjson.loads(body)["queries"]
+    def answer(self, sent: Sent) -> Reply:
+        queries = orjson.loads(sent.body)["queries"]
         if len(queries) > self.most:
             return Reply(self.status, {}, b"too large")
         self.sizes.append(len(queries))
         results = [{"asked": one["inputs"]["image"]} for one in queries]
         return Reply(200, {}, orjson.dumps({"results": results}))
-
-    def close(self) -> None:
-        return None
 
 
 def scanner(transport: Echo) -> Scanner:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from core.models.scan_answers import ScanAnswer
-from tests.e2e.test_media_journey import STAGE, encode, picture
+from tests.copies import FIND_COPIES, encode, make_collection, make_retriever, picture
 from tests.servers import Client, Server
 
 
@@ -13,21 +13,12 @@ from tests.servers import Client, Server
 def client(server: Server) -> Client:
     """A namespace with three references, and two retrievers of copies."""
     client = server.new_namespace()
-    extractor = {"feature_extractor_name": "image.pdq"}
-    body = {"collection_name": "references", "feature_extractor": extractor}
-    client.ok("POST", "/v1/collections", body)
+    make_collection(client, "references")
     documents = [{"document_id": f"p{i}", "content": encode(picture(i))} for i in range(3)]
     path = f"/v1/namespaces/{client.namespace}/documents/upsert"
     client.ok("POST", path, {"documents": documents, "collection_id": "references"})
     for name, rule in (("copies", None), ("watched", {"canary": "p2"})):
-        retriever = {
-            "retriever_name": name,
-            "collection_identifiers": ["references"],
-            "stages": [STAGE],
-            "input_schema": {"file": {"type": "image", "required": True}},
-            "verdict": rule,
-        }
-        client.ok("POST", "/v1/retrievers", retriever)
+        make_retriever(client, "references", name, verdict=rule)
     return client
 
 
@@ -83,7 +74,7 @@ def test_a_tenant_cannot_see_anothers(client: Client, server: Server) -> None:
     retriever = {
         "retriever_name": "copies",
         "collection_identifiers": ["mine"],
-        "stages": [STAGE],
+        "stages": [FIND_COPIES],
         "input_schema": {"file": {"type": "image"}},
     }
     other.ok("POST", "/v1/retrievers", retriever)
@@ -136,5 +127,9 @@ def test_a_rule_comes_back_as_it_was_sent(client: Client) -> None:
     stored = client.ok("GET", "/v1/retrievers/watched")
     assert stored["verdict"]["canary"] == "p2"
     assert client.ok("GET", "/v1/retrievers/copies")["verdict"] is None
-    wrong = {"retriever_name": "x", "stages": [STAGE], "verdict": {"block_at": 0, "review_at": 1}}
+    wrong = {
+        "retriever_name": "x",
+        "stages": [FIND_COPIES],
+        "verdict": {"block_at": 0, "review_at": 1},
+    }
     assert client.post("/v1/retrievers", wrong).status_code == 422

@@ -14,8 +14,7 @@ import pytest
 from core.adapters.records_dynamodb import DynamoRecords
 from core.auth.keys import Keys
 from tests.aws_server import BUCKETS, TABLE, AwsServer, Fault, Request, running_aws
-from tests.e2e.test_media_journey import STAGE as FIND_COPIES
-from tests.e2e.test_media_journey import encode, picture
+from tests.copies import encode, make_collection, make_retriever, picture
 from tests.runtime.calls import Caller
 from tests.runtime.emulator import LIMIT_BYTES, Function
 
@@ -80,20 +79,11 @@ def images(api: Caller) -> Caller:
     """A namespace with one picture, and a retriever of its copies."""
     api.ok("POST", "/v1/namespaces/standalone", {"namespace_id": "images"})
     caller = api.within("images")
-    extractor = {"feature_extractor_name": "image.pdq"}
-    caller.ok(
-        "POST", "/v1/collections", {"collection_name": "refs", "feature_extractor": extractor}
-    )
+    make_collection(caller, "refs")
     documents = [{"document_id": "p0", "content": encode(picture(0))}]
     path = "/v1/namespaces/images/documents/upsert"
     caller.ok("POST", path, {"documents": documents, "collection_id": "refs"})
-    retriever = {
-        "retriever_name": "copies",
-        "collection_identifiers": ["refs"],
-        "stages": [FIND_COPIES],
-        "input_schema": {"file": {"type": "image", "required": True}},
-    }
-    caller.ok("POST", "/v1/retrievers", retriever)
+    make_retriever(caller, "refs")
     return caller
 
 

@@ -9,9 +9,9 @@ from typing import Any
 from PIL import Image
 
 from core.adapters.media_lambda import INLINE_BYTES
+from tests.copies import make_collection, make_retriever
 from tests.core.media.pictures import encode, landscape
 from tests.e2e.aws.deployment import Deployment
-from tests.e2e.test_media_journey import STAGE
 from tests.servers import Client
 
 
@@ -59,17 +59,9 @@ def store_images(deployment: Deployment, admin: Client) -> Images:
     assert len(large) > INLINE_BYTES
     s3.put_object(Bucket=bucket, Key=f"{prefix}/large.bmp", Body=large)
     client = admin.within("images")
-    extractor = {"feature_extractor_name": "image.pdq"}
-    body = {"collection_name": "references", "feature_extractor": extractor}
-    client.ok("POST", "/v1/collections", body)
+    make_collection(client, "references")
     path = "/v1/namespaces/images/documents/upsert"
     stored = client.ok("POST", path, {"documents": documents, "collection_id": "references"})
     assert stored["document_ids"] == ["p0", "p1", "p2", "p3"], stored
-    retriever = {
-        "retriever_name": "copies",
-        "collection_identifiers": ["references"],
-        "stages": [STAGE],
-        "input_schema": {"file": {"type": "image", "required": True}},
-    }
-    client.ok("POST", "/v1/retrievers", retriever)
+    make_retriever(client, "references")
     return Images(client, f"s3://{bucket}/{prefix}/large.bmp")

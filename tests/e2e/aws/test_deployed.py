@@ -19,7 +19,7 @@ from tests.core.media.pictures import encode, landscape
 from tests.e2e.aws.deployment import Deployment, run_trawl
 from tests.e2e.aws.emulator import ACCOUNT, REGION
 from tests.e2e.aws.images import Images, as_uri, get
-from tests.e2e.test_sdk_journey import STAGES, VECTORS
+from tests.e2e.colors import VECTORS, make_retriever, store_colors
 from tests.servers import Client
 
 with warnings.catch_warnings():
@@ -50,26 +50,9 @@ def test_the_command_line_makes_keys_in_the_table_itself(
 
 def test_the_official_sdk_makes_its_journey(deployment: Deployment) -> None:
     sdk: Any = Mixpeek(deployment.key, namespace="colors", base_url=f"{deployment.base_url}/v1")
-    made = sdk.namespaces.create(
-        namespace_id="colors",
-        vector_configs=[{"name": "clip", "dimension": 3, "metric": "cosine"}],
-    )
-    assert made.namespace_id == "colors"
-    stored = sdk.namespaces.documents.upsert(
-        namespace_id="colors",
-        documents=[
-            {"document_id": name, "vectors": {"clip": vector}, "payload": {"name": name}}
-            for name, vector in VECTORS.items()
-        ],
-    )
-    assert stored.inserted == 3
+    store_colors(sdk)
     collection = sdk.namespaces.get("colors").default_collection_id
-    sdk.retrievers.create(
-        name="colors",
-        collection_identifiers=[collection],
-        stages=STAGES,
-        input_schema={"vector": {"type": "array", "required": True}},
-    )
+    make_retriever(sdk, collection_identifiers=[collection])
     one = sdk.retrievers.execute("colors", inputs={"vector": VECTORS["red"]})
     assert one.documents[0].document_id == "red"
     batch = sdk.retrievers.execute_batch(

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from tests.copies import make_collection, make_retriever
 from tests.core.media.pictures import encode, landscape
 from tests.e2e.aws.deployment import Deployment, run_trawl
 from tests.e2e.aws.images import as_uri, get
-from tests.e2e.test_media_journey import STAGE
 from tests.servers import Client
 
 # Longer than anything here takes on a busy machine; nothing waits that long unless it fails.
@@ -84,16 +84,8 @@ def uploads(deployment: Deployment, admin: Client) -> Uploads:
     """The collection `logos` of a namespace of its own."""
     admin.ok("POST", "/v1/namespaces/standalone", {"namespace_id": "uploads"})
     client = admin.within("uploads")
-    extractor = {"feature_extractor_name": "image.pdq"}
-    body = {"collection_name": "logos", "feature_extractor": extractor}
-    client.ok("POST", "/v1/collections", body)
-    retriever = {
-        "retriever_name": "copies",
-        "collection_identifiers": ["logos"],
-        "stages": [STAGE],
-        "input_schema": {"file": {"type": "image", "required": True}},
-    }
-    client.ok("POST", "/v1/retrievers", retriever)
+    make_collection(client, "logos")
+    make_retriever(client, "logos")
     return Uploads(deployment, client)
 
 
