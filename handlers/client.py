@@ -132,6 +132,23 @@ class Client:
             raise UnreachableError(f"the file could not be read: status {reply.status}")
         return reply.body
 
+    def read_signed(self, url: str, *, most: int) -> bytes | None:
+        """Return at most so many bytes behind a URL that a document of the service holds.
+
+        None, and nothing is asked, where this service cannot have signed it: it signs addresses of
+        itself and of S3. `UnreachableError` if it does not answer, or has more.
+        """
+        parts = urlsplit(url)
+        if isinstance(self._transport, AppTransport) and parts.path.startswith(PREFIX):
+            return self.read_file(url)
+        host = parts.hostname or ""
+        on_s3 = parts.scheme == "https" and host.endswith((".amazonaws.com", ".amazonaws.com.cn"))
+        if on_s3 or (
+            isinstance(self._transport, HttpTransport) and self._transport.serves_file(url)
+        ):
+            return _get(url, most=most).body
+        return None
+
     def close(self) -> None:
         """Close the transport."""
         self._transport.close()
@@ -210,6 +227,12 @@ class HttpTransport:
         named = {name.lower(): value for name, value in response.headers.items()}
         return Reply(response.status, named, response.data)
 
+    def serves_file(self, url: str) -> bool:
+        """Say whether a URL is that of a file which this server itself hands out."""
+        ours, parts = urlsplit(self._base), urlsplit(url)
+        own = (parts.scheme, parts.netloc) == (ours.scheme, ours.netloc)
+        return own and parts.path.startswith(PREFIX)
+
     def close(self) -> None:
         self._pool.clear()
 
@@ -223,16 +246,26 @@ def _reason(error: Exception) -> str:
     return text or type(inner).__name__
 
 
-def _get(url: str) -> Reply:
+def _get(url: str, *, most: int | None = None) -> Reply:
+    """Return what is behind a URL; of one with a limit no redirect is followed."""
     import urllib3
     from urllib3.exceptions import HTTPError
 
     timeout = urllib3.Timeout(connect=_CONNECT_S, read=_READ_S)
     try:
-        response = urllib3.request("GET", url, timeout=timeout)
+        if most is None:
+            response = urllib3.request("GET", url, timeout=timeout)
+            return Reply(response.status, {}, response.data)
+        with urllib3.request(
+            "GET", url, timeout=timeout, redirect=False, retries=False, preload_content=False
+        ) as response:
+            data = response.read(most + 1, decode_content=False)
     except HTTPError as error:
         raise UnreachableError(f"the file could not be read: {_reason(error)}") from None
-    return Reply(response.status, {}, response.data)
+    if response.status != 200 or len(data) > most:
+        why = f"status {response.status}" if response.status != 200 else f"more than {most} bytes"
+        raise UnreachableError(f"the file could not be read: {why}")
+    return Reply(response.status, {}, data)
 
 
 class AppTransport:

@@ -8,7 +8,7 @@ import shutil
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -19,7 +19,7 @@ from core.types import JsonObject
 from handlers.client import Client, HttpTransport, api_path
 from handlers.commands.output import Cell, print_table
 from handlers.commands.retrievers import create_search
-from handlers.commands.scan import STYLES, print_reasons
+from handlers.commands.scan_table import print_reasons, verdict_cells
 from handlers.exhibits import EXTRACTORS, Exhibit, Show, opinion
 from handlers.loading import ensure_place, find_files, load_files
 from handlers.report.making import make_report
@@ -97,19 +97,18 @@ def _write(exhibits: Sequence[Exhibit], folder: Path) -> list[Path]:
 
 
 def _print(exhibits: Sequence[Exhibit], report: ScanReport) -> None:
-    """Print a row for each file, in the eyes of the retriever whose references it may copy."""
-    titles = ("file", "retriever", "expected", "verdict", "best match", "distance", "right?")
+    """Print a row for each file: what a person would say, and what the scan says of the file."""
+    titles = ("file", "expected", "verdict", "best match", "distance", "right?")
     pairs = list(zip(exhibits, report.files, strict=True))
     for exhibit, file in pairs:
-        # Where the temporary folder lies is nobody's concern.
-        file["local_path"], file["file"] = file["file"], exhibit.name
+        file["file"] = exhibit.name  # where the temporary folder lies is nobody's concern
     print_table(titles, [_row(exhibit, file) for exhibit, file in pairs])
     print_reasons(report)
     click.echo()
     names = {"match": "altered copies", "clear": "strangers", "unknown": "unreadable files"}
     for expected, name in names.items():
-        own = [_own(exhibit, file) for exhibit, file in pairs if exhibit.expected == expected]
-        said = ", ".join(f"{n} {word}" for word, n in Counter(c["verdict"] for c in own).items())
+        own = [file["verdict"] for exhibit, file in pairs if exhibit.expected == expected]
+        said = ", ".join(f"{count} {word}" for word, count in Counter(own).items())
         click.echo(f"{len(own)} {name}: {said}")
     missed = [exhibit.name for exhibit, file in pairs if _is_missed(exhibit, file)]
     if missed:
@@ -118,24 +117,9 @@ def _print(exhibits: Sequence[Exhibit], report: ScanReport) -> None:
 
 
 def _row(exhibit: Exhibit, file: JsonObject) -> list[Cell | str]:
-    cell = _own(exhibit, file)
-    match: Mapping[str, object] = cell["best_match"] or {}
-    distance = match.get("distance")
-    return [
-        exhibit.name,
-        exhibit.retriever,
-        exhibit.expected,
-        Cell(cell["verdict"], STYLES.get(cell["verdict"], "")),
-        Cell(str(match.get("name") or "")),
-        Cell("" if distance is None else f"{distance} {match.get('unit')}"),
-        opinion(exhibit, file),
-    ]
-
-
-def _own(exhibit: Exhibit, file: JsonObject) -> JsonObject:
-    cells: dict[str, JsonObject] = file["retrievers"]
-    return cells.get(exhibit.retriever, {"verdict": "unknown", "best_match": None})
+    *cells, _where = verdict_cells(file)
+    return [exhibit.name, exhibit.expected, *cells, opinion(exhibit, file)]
 
 
 def _is_missed(exhibit: Exhibit, file: JsonObject) -> bool:
-    return exhibit.expected == "match" and _own(exhibit, file)["verdict"] == "clear"
+    return exhibit.expected == "match" and file["verdict"] == "clear"

@@ -12,6 +12,7 @@ from typing import Final, Literal
 from core.types import JsonObject
 from handlers.client_errors import ClientError
 from handlers.commands.output import Cell
+from handlers.commands.scan_table import best_match
 
 PICTURES, RECORDINGS, FILMS = "pictures", "recordings", "films"
 # Retriever and collection of each name, with the extractor that reads such files.
@@ -25,12 +26,10 @@ Expected = Literal["match", "clear", "unknown"]
 
 @dataclass(frozen=True, slots=True)
 class Exhibit:
-    """A file to scan. `retriever` is whose references it may be a copy of, `original` the path of
-    the one that it is a copy of, None if of none."""
+    """A file to scan; `original` names the reference that it is a copy of, None if of none."""
 
     name: str
     data: bytes = field(repr=False)
-    retriever: str
     expected: Expected
     original: str | None = None
 
@@ -74,18 +73,17 @@ def _pictures() -> list[Exhibit]:
         Exhibit(
             f"{original.name}-{_words(way)}.jpg",
             corpus.altered(original, way),
-            PICTURES,
             "match",
             original.path.name,
         )
         for original, way in zip(originals, ways, strict=False)
     ]
     others = [
-        Exhibit(f"{file.name}.jpg", corpus.altered(file, ways[0]), PICTURES, "clear")
+        Exhibit(f"{file.name}.jpg", corpus.altered(file, ways[0]), "clear")
         for file in strangers[3:5]
     ]
     whole = copies[0].data
-    broken = Exhibit("truncated.jpg", whole[: len(whole) // 2], PICTURES, "unknown")
+    broken = Exhibit("truncated.jpg", whole[: len(whole) // 2], "unknown")
     return [*copies, *others, broken]
 
 
@@ -97,22 +95,20 @@ def _sounds() -> list[Exhibit]:
     sax, speech = paths["sax"], paths["cate_blanch"]
     bunny = next(file.path for file in CORPUS.files() if file.name == "bigbuckbunny")
     return [
-        Exhibit("sax-8s-64k.mp3", excerpt(sax, 4, 12, bit_rate=64_000), RECORDINGS, *_of(sax)),
+        Exhibit("sax-8s-64k.mp3", excerpt(sax, 4, 12, bit_rate=64_000), *_of(sax)),
         Exhibit(
             "sax-in-noise.mp3",
             excerpt(sax, 2, 14, bit_rate=64_000, noise=0.5),
-            RECORDINGS,
             *_of(sax),
         ),
         Exhibit(
             "speech-6s-48k.mp3",
             excerpt(speech, 1, 7, bit_rate=48_000),
-            RECORDINGS,
             *_of(speech),
         ),
         # That film is a reference of films; its sound is none of recordings.
-        Exhibit("bunny-sound.mp3", excerpt(bunny, 0, 5.2, bit_rate=64_000), RECORDINGS, "clear"),
-        Exhibit("speech-3s.mp3", paths["heath_ledger"].read_bytes(), RECORDINGS, "unknown"),
+        Exhibit("bunny-sound.mp3", excerpt(bunny, 0, 5.2, bit_rate=64_000), "clear"),
+        Exhibit("speech-3s.mp3", paths["heath_ledger"].read_bytes(), "unknown"),
     ]
 
 
@@ -123,10 +119,10 @@ def _films() -> list[Exhibit]:
     paths = {file.name: file.path for file in CORPUS.files()}
     bikes, bunny, world = paths["bikes"], paths["bigbuckbunny"], paths["world"]
     return [
-        Exhibit("bikes-6s-mirrored.mp4", clip(bikes, 2, 8, mirrored), FILMS, *_of(bikes)),
-        Exhibit("bunny-letterboxed.mp4", clip(bunny, 0, 5, letterboxed), FILMS, *_of(bunny)),
-        Exhibit("world-12s.mp4", clip(world, 9, 21), FILMS, *_of(world)),
-        Exhibit("city.mpg", paths["cityCC0"].read_bytes(), FILMS, "clear"),
+        Exhibit("bikes-6s-mirrored.mp4", clip(bikes, 2, 8, mirrored), *_of(bikes)),
+        Exhibit("bunny-letterboxed.mp4", clip(bunny, 0, 5, letterboxed), *_of(bunny)),
+        Exhibit("world-12s.mp4", clip(world, 9, 21), *_of(world)),
+        Exhibit("city.mp4", clip(paths["cityCC0"], 0, 6), "clear"),
     ]
 
 
@@ -148,12 +144,11 @@ _OPINIONS: Final = {
 
 
 def opinion(exhibit: Exhibit, file: JsonObject) -> Cell:
-    """Return what to make of the verdict of an exhibit's own retriever, beside a person's."""
-    cell = file["retrievers"].get(exhibit.retriever) or {"verdict": "unknown", "best_match": None}
-    word = cell["verdict"]
+    """Return what to make of the verdict on an exhibit's file, beside a person's."""
+    word = file["verdict"]
     if exhibit.original is None:
         right = word == exhibit.expected
         return Cell("yes", "green") if right else Cell("NO", "bold red")
-    if word in ("block", "review") and (cell["best_match"] or {}).get("name") != exhibit.original:
+    if word in ("block", "review") and (best_match(file) or {}).get("name") != exhibit.original:
         return Cell("NO: another one", "bold red")
     return _OPINIONS.get(word, Cell("NO", "bold red"))

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 from typing import Any, Final
 
 from core.errors import InvalidRequestError
@@ -33,6 +34,7 @@ _ASKED: Final = 500
 _BATCH_FILES: Final = 32
 _BATCH_BYTES: Final = 4_000_000
 _WORKERS: Final = 3
+Remember = Callable[[Sequence[tuple[str, Path]]], None]
 _NO_COLLECTION: Final = (
     "there is no collection {}: with --extractor it is made, by image.pdq, audio.chromaprint or "
     "video.vpdq"
@@ -95,8 +97,12 @@ def load_files(
     files: Sequence[AnyFile],
     *,
     advance: Advance = lambda _count: None,
+    remember: Remember = lambda _files: None,
 ) -> LoadReport:
     """Load what the collection does not hold yet. One bad file costs only itself.
+
+    `remember` is told which files it holds then, also those that it held before, as pairs of
+    SHA-256 and path.
 
     Raises `ClientError` if the service fails; what was acknowledged stays, and the next call goes
     on from there. So it is after Ctrl-C, which waits for what is under way; a second one does not.
@@ -109,6 +115,7 @@ def load_files(
         for group in _parts(files, _ASKED):
             good = _look_at(pool, group, modalities, report, seen)
             missing, changed = _compare(client, place, good)
+            remember([(k.sha256, k.file.path) for k in good if isinstance(k.file, LocalFile)])
             report.skipped += len(good) - len(missing) - len(changed)
             advance(len(group) - len(missing))
             update_fields(client, place, changed, report)

@@ -9,13 +9,16 @@ from core.models.media_inputs import only_media_input
 from core.types import JsonObject
 from handlers.client import Client, api_path
 from handlers.client_errors import ApiError, ClientError
-from handlers.loading import MAX_FILE_BYTES, encode_file
+from handlers.loading import MAX_FILE_BYTES, encode_file, find_files
 
 MAX_QUERIES: Final = 50
 # One call's files; as base64 they fit what the local server takes. Where less fits, the server
 # says so and the files go in halves.
 _CALL_BYTES: Final = 45_000_000
 _REMOTE: Final = ("https://", "http://", "s3://", "data:")
+
+# Told in words what is being done, each time that it changes.
+Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +77,7 @@ class Scanner:
         self,
         references: Sequence[Reference],
         *,
-        advance: Callable[[int], None] = lambda _count: None,
+        say: Say = lambda _text: None,
     ) -> list[JsonObject]:
         """Return one batch result per reference, in their order.
 
@@ -83,22 +86,13 @@ class Scanner:
         """
         results: list[JsonObject] = []
         for group in group_references(references):
-            results += self._scan_group(group)
-            advance(len(group))
+            answered = f"{len(results)} of {len(references)} files answered"
+            contents, failed = read_group(group, answered, say)
+            queries = [{"inputs": {self.input_name: content}} for content in contents.values()]
+            found = dict(zip(contents, self.execute(queries), strict=True))
+            found |= {index: failed_result(why) for index, why in failed.items()}
+            results += [found[index] for index in range(len(group))]
         return results
-
-    def _scan_group(self, group: Sequence[Reference]) -> list[JsonObject]:
-        results: dict[int, JsonObject] = {}
-        queries: list[JsonObject] = []
-        sent: list[int] = []
-        for index, reference in enumerate(group):
-            try:
-                queries.append({"inputs": {self.input_name: reference.read()}})
-                sent.append(index)
-            except (OSError, ValueError) as error:
-                results[index] = failed_result(getattr(error, "strerror", None) or str(error))
-        results.update(zip(sent, self.execute(queries), strict=True))
-        return [results[index] for index in range(len(group))]
 
     def execute(self, queries: Sequence[JsonObject]) -> list[JsonObject]:
         """Run queries as one batch; as halves, where the server does not take so large a body."""
@@ -133,6 +127,46 @@ def group_references(references: Sequence[Reference]) -> Iterator[list[Reference
         total += size
     if group:
         yield group
+
+
+def read_group(
+    group: Sequence[Reference], so_far: str, say: Say
+) -> tuple[dict[int, str], dict[int, str]]:
+    """Return what a call carries of each file by its index, and why others cannot be read; `say`
+    is told which, after `so_far`."""
+    contents: dict[int, str] = {}
+    failed: dict[int, str] = {}
+    for index, reference in enumerate(group):
+        if reference.is_local:
+            say(f"{so_far}; reading {reference.name}")
+        try:
+            contents[index] = reference.read()
+        except (OSError, ValueError) as error:
+            failed[index] = getattr(error, "strerror", None) or str(error)
+    size = sum(map(len, contents.values()))
+    say(f"{so_far}; waiting for {len(contents)}, {size / 1_000_000:.1f} MB as sent")
+    return contents, failed
+
+
+def name_files(names: Sequence[str]) -> list[Reference]:
+    """Return the files that were named; a folder stands for those below it, by path, hidden ones
+    left out. `ClientError` for a folder without any, or that cannot be read."""
+    found: list[Reference] = []
+    for name in names:
+        reference = Reference(name)
+        if not reference.is_local or not Path(name).is_dir():
+            found.append(reference)
+            continue
+        below = find_files(Path(name), fail=_refuse_folder)
+        if not below:
+            raise ClientError(f"there are no files in the folder {name}")
+        found += [Reference(str(file.path)) for file in below]
+    return found
+
+
+def _refuse_folder(error: OSError) -> None:
+    # A file that was not looked at would be missing without a word.
+    raise ClientError(f"{error.filename}: the folder cannot be read: {error.strerror}") from error
 
 
 def failed_result(message: str) -> JsonObject:

@@ -1,41 +1,54 @@
 """Files against several retrievers, in as few scans as they fit: one entry per file, always."""
 
-from collections.abc import Callable, Sequence
+import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 
 from core.types import JsonObject
 from handlers.client import Client, api_path
-from handlers.client_errors import ApiError
-from handlers.scanning import Reference, group_references
+from handlers.client_errors import ApiError, ClientError
+from handlers.scanning import Reference, Say, group_references, read_group
+
+# Of a name so much is sent with a scan, its end: a scan that is read again tells its files by it.
+_NAME_CHARACTERS: Final = 200
 
 
 @dataclass(slots=True)
 class ScanReport:
     """What came of all scans. `files[i]` is of the i-th reference, with its name as `file`;
-    `scans` are the answers without their files and retrievers."""
+    `scans` are the answers without their files and retrievers; `paths` says by SHA-256 where
+    scanned files lie on this machine."""
 
     scan_ids: list[str] = field(default_factory=list)
     retrievers: list[JsonObject] = field(default_factory=list)
     files: list[JsonObject] = field(default_factory=list)
     scans: list[JsonObject] = field(default_factory=list)
+    paths: dict[str, Path] = field(default_factory=dict)
+
+    def add(self, answer: Mapping[str, Any]) -> list[JsonObject]:
+        """Add a scan's answer but its files, and return these."""
+        self.scan_ids.append(answer["scan_id"])
+        self.retrievers = self.retrievers or answer["retrievers"]
+        rest = {key: value for key, value in answer.items() if key not in ("files", "retrievers")}
+        self.scans.append(rest)
+        files: list[JsonObject] = answer["files"]
+        return files
 
 
 @dataclass(frozen=True, slots=True)
 class ScanCaller:
-    """Which retrievers to scan with, and how: the `limit` nearest documents of each cell."""
+    """Which retrievers to scan with, and how: the `limit` nearest documents of each cell, with
+    URLs of their media if `presigned`."""
 
     client: Client
     retrievers: tuple[str, ...]
     concurrency: int = 10
     limit: int = 3
+    presigned: bool = False
 
-    def scan(
-        self,
-        references: Sequence[Reference],
-        *,
-        advance: Callable[[int], None] = lambda _count: None,
-    ) -> ScanReport:
+    def scan(self, references: Sequence[Reference], *, say: Say = lambda _text: None) -> ScanReport:
         """Return a report with one file per reference, in their order.
 
         A file that cannot be read, or is too large to send, is unknown like one that the service
@@ -43,48 +56,98 @@ class ScanCaller:
         """
         report = ScanReport()
         for group in group_references(references):
-            report.files += self._scan_group(group, report)
-            advance(len(group))
+            answered = f"{len(report.files)} of {len(references)} files answered"
+            contents, failed = read_group(group, answered, say)
+            named = [_named(group[index], content) for index, content in contents.items()]
+            found = dict(zip(contents, self._send(named, report), strict=True))
+            found |= {index: _unread_file(why) for index, why in failed.items()}
+            for index, reference in enumerate(group):
+                report.files.append({"file": reference.name, **found[index]})
+                if reference.is_local and found[index].get("sha256"):
+                    report.paths[found[index]["sha256"]] = Path(reference.name)
         return report
 
-    def _scan_group(self, group: Sequence[Reference], report: ScanReport) -> list[JsonObject]:
-        files: dict[int, JsonObject] = {}
-        contents: list[str] = []
-        sent: list[int] = []
-        for index, reference in enumerate(group):
-            try:
-                contents.append(reference.read())
-                sent.append(index)
-            except (OSError, ValueError) as error:
-                files[index] = _unread_file(getattr(error, "strerror", None) or str(error))
-        files.update(zip(sent, self._send(contents, report), strict=True))
-        return [{"file": group[index].name, **files[index]} for index in range(len(group))]
-
-    def _send(self, contents: Sequence[str], report: ScanReport) -> list[JsonObject]:
+    def _send(self, files: Sequence[JsonObject], report: ScanReport) -> list[JsonObject]:
         """Scan in one call; as halves, where the server does not take so large a body."""
-        if not contents:
+        if not files:
             return []
         body: JsonObject = {
-            "files": list(contents),
+            "files": list(files),
             "retrievers": list(self.retrievers),
             "concurrency": self.concurrency,
             "settings": {"limit": self.limit},
+            "return_presigned_urls": self.presigned,
         }
         try:
             answer: dict[str, Any] = self.client.call("POST", api_path("scans"), body)
         except ApiError as error:
             if error.status != 413:
                 raise
-            if len(contents) == 1:
+            if len(files) == 1:
                 return [_unread_file(str(error))]
-            half = len(contents) // 2
-            return [*self._send(contents[:half], report), *self._send(contents[half:], report)]
-        report.scan_ids.append(answer["scan_id"])
-        report.retrievers = report.retrievers or answer["retrievers"]
-        files: list[JsonObject] = answer["files"]
-        rest = {key: value for key, value in answer.items() if key not in ("files", "retrievers")}
-        report.scans.append(rest)
-        return files
+            half = len(files) // 2
+            return [*self._send(files[:half], report), *self._send(files[half:], report)]
+        return report.add(answer)
+
+
+def read_scans(client: Client, scan_ids: Sequence[str], *, presigned: bool = False) -> ScanReport:
+    """Return scans again as the service kept them; files have the names that they were sent with.
+
+    Raises `ApiError` for one that is not there, or not any more, and `ClientError` for scans of
+    different retrievers: no table says both.
+    """
+    report = ScanReport()
+    for scan_id in dict.fromkeys(scan_ids):
+        query = {"return_presigned_urls": "true"} if presigned else None
+        answer = client.call("GET", api_path("scans", scan_id), query=query)
+        if report.retrievers and _versions(answer) != _versions({"retrievers": report.retrievers}):
+            first = report.scan_ids[0]
+            raise ClientError(
+                f"{scan_id} and {first} are scans of different retrievers, or of different "
+                "versions of them: show them one by one"
+            )
+        for file in report.add(answer):
+            name = file.get("id") or f"file {file['index'] + 1} of {scan_id}"
+            report.files.append({"file": name, **file})
+    return report
+
+
+def find_scanned(
+    report: ScanReport, references: Sequence[Reference], *, say: Say = lambda _text: None
+) -> None:
+    """Note which of the files at hand were scanned, by their content; these take their names.
+
+    What cannot be read was not found; names that the service kept open no file by themselves.
+    """
+    wanted = {file["sha256"] for file in report.files if file.get("sha256")}
+    for reference in references:
+        path = Path(reference.name)
+        if not reference.is_local or not path.is_file():
+            continue
+        say(f"looking for what was scanned: {reference.name}")
+        with path.open("rb") as content:
+            digest = hashlib.file_digest(content, "sha256").hexdigest()
+        if digest in wanted:
+            report.paths.setdefault(digest, path)
+    for file in report.files:
+        found = report.paths.get(file.get("sha256") or "")
+        if found is not None:
+            file["file"] = str(found)
+
+
+def _versions(answer: Mapping[str, Any]) -> set[tuple[str, int]]:
+    return {(one["retriever_id"], one["version"]) for one in answer["retrievers"]}
+
+
+def _named(reference: Reference, content: str) -> JsonObject:
+    """Return a file as it is sent, with its name; addresses without what may be a signature."""
+    name = reference.name if reference.is_local else reference.name.partition("?")[0]
+    if name.lower().startswith("data:"):
+        return {"file": content}
+    # Names that are no text, as some file systems have, cannot be sent as they are.
+    text = name.encode("utf-8", "replace").decode()
+    short = text if len(text) <= _NAME_CHARACTERS else "…" + text[1 - _NAME_CHARACTERS :]
+    return {"file": content, "id": short}
 
 
 def _unread_file(message: str) -> JsonObject:

@@ -9,12 +9,14 @@ from core.scan.thresholds import read_measures, thresholds_of
 from core.types import JsonObject
 from handlers.client import api_path
 from handlers.commands.connection import Connection, connection_options
-from handlers.commands.output import Cell, print_json, print_table, printable, progress_bar
-from handlers.scanning import Reference, Scanner, media_input
+from handlers.commands.output import Cell, print_json, print_table, printable
+from handlers.commands.progress import ending_at_once, progress_line
+from handlers.scanning import Scanner, media_input, name_files
 from handlers.verdicts import Verdict, judge_result
 
 STYLES: Final = {"match": "bold red", "review": "yellow", "clear": "green", "unknown": "magenta"}
 _SECOND_MS: Final = 1000
+_NOTHING_NEAR: Final = "nothing near"
 _FAILING: Final = {"review": ("match", "review"), "match": ("match",), None: ()}
 
 
@@ -42,27 +44,28 @@ def batch(
     fail_on: str | None,
     as_json: bool,
 ) -> None:
-    """Scan FILES (paths, https:// or s3:// addresses) with RETRIEVER, up to 50 in a call.
+    """Scan FILES (paths, folders, https:// or s3:// addresses) with RETRIEVER, up to 50 in a call.
 
     match: at most as far away as the extractor takes for the same. review: perhaps the same.
     clear: compared with everything, exactly, and nothing is near. unknown: none of these can be
     said, with the reason; never taken for clear. The status is 1 if any file is unknown.
     """
-    references = [Reference(name) for name in files]
-    with connection.open() as client:
+    references = name_files(files)
+    with connection.open() as client, ending_at_once("stopped; nothing was judged"):
         stored = client.call("GET", api_path("retrievers", retriever))
         measures = read_measures(client.call("GET", api_path("discovery", "extractors")))
         name = input_name or media_input(stored)
-        with progress_bar("scanning", len(references)) as advance:
+        with progress_line() as say:
             scanner = Scanner(client, stored["retriever_id"], name, concurrency)
-            results = scanner.scan(references, advance=advance)
+            results = scanner.scan(references, say=say)
     thresholds = thresholds_of(stored, measures)
     verdicts = [judge_result(result, thresholds) for result in results]
     if as_json:
         rows = zip(references, verdicts, results, strict=True)
         print_json([_json(reference.name, verdict, result) for reference, verdict, result in rows])
     else:
-        rated = list(zip(files, verdicts, strict=True))
+        names = [reference.name for reference in references]
+        rated = list(zip(names, verdicts, strict=True))
         print_table(
             ("file", "verdict", "best match", "distance", "where"),
             [[file, *verdict_cells(verdict)] for file, verdict in rated],
@@ -79,7 +82,7 @@ def verdict_cells(verdict: Verdict) -> list[Cell]:
     distance = "" if verdict.distance is None else f"{verdict.distance} {verdict.unit}"
     return [
         Cell(verdict.word, STYLES[verdict.word]),
-        Cell(_name_of(verdict.document)),
+        Cell(_name_of(verdict)),
         Cell(distance),
         Cell(_place_of(verdict.document) if verdict.word in ("match", "review") else ""),
     ]
@@ -94,9 +97,10 @@ def print_reasons(rated: Iterable[tuple[str, Verdict]]) -> None:
         click.echo(printable(line))
 
 
-def _name_of(document: JsonObject | None) -> str:
+def _name_of(verdict: Verdict) -> str:
+    document = verdict.document
     if document is None:
-        return ""
+        return _NOTHING_NEAR if verdict.word == "clear" else ""
     return str(document.get("path") or document.get("filename") or document["document_id"])
 
 
@@ -122,8 +126,9 @@ def _seconds_of(document: JsonObject) -> str:
         return f"{start_ms / 1000:.1f}-{end_ms / 1000:.1f} s"
 
     where = span(document["reference_start_ms"], document["reference_end_ms"])
-    start, end = document["query_start_ms"], document["query_end_ms"]
-    return where if start < _SECOND_MS else f"{where}, in the file {span(start, end)}"
+    if document.get("query_start_ms", 0) < _SECOND_MS:  # a picture has no seconds
+        return where
+    return f"{where}, in the file {span(document['query_start_ms'], document['query_end_ms'])}"
 
 
 def _json(name: str, verdict: Verdict, result: JsonObject) -> JsonObject:

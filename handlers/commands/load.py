@@ -22,7 +22,8 @@ from handlers.load_sources import (
     local_file,
     objects_below,
 )
-from handlers.loading import ensure_place, load_files
+from handlers.loaded_places import LoadedPlaces, PlacesError, default_path
+from handlers.loading import Remember, ensure_place, load_files
 
 # Reasons and, of each, files that are shown.
 _REASONS: Final = 20
@@ -72,8 +73,9 @@ def load(
             place = ensure_place(
                 client, collection, extractor, say=lambda text: click.echo(text, err=True)
             )
+            remember = _note_places(place["collection_id"])
             with progress_bar("loading", len(found.files)) as advance:
-                report = load_files(client, place, found.files, advance=advance)
+                report = load_files(client, place, found.files, advance=advance, remember=remember)
             report.failed[:0] = found.problems
             count = _count(client, collection)
     except KeyboardInterrupt:
@@ -87,6 +89,22 @@ def load(
         ctx.exit(_INTERRUPTED)
     if report.failed:
         ctx.exit(1)
+
+
+def _note_places(collection_id: str) -> Remember:
+    """Return what notes where files lie, for reports; if that fails, it is said once."""
+    places: list[LoadedPlaces] = [LoadedPlaces(default_path())]
+
+    def remember(files: Sequence[tuple[str, Path]]) -> None:
+        try:
+            for place in places:
+                place.remember(collection_id, files)
+        except PlacesError as error:
+            places.clear()
+            why = f"reports will need --references: where files lie cannot be noted ({error})"
+            click.echo(printable(why), err=True)
+
+    return remember
 
 
 def _leave() -> NoReturn:

@@ -1,4 +1,4 @@
-"""What commands print: tables and progress on a terminal, plain lines and JSON elsewhere."""
+"""What commands print: tables and bars on a terminal, plain lines and JSON elsewhere."""
 
 import sys
 from collections.abc import Callable, Iterator, Sequence

@@ -1,33 +1,37 @@
 """`trawl scan`: files against several retrievers in one call, and a verdict on each file."""
 
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import click
 
-from core.types import JsonObject
+from handlers.client import Client
 from handlers.commands.connection import Connection, connection_options
-from handlers.commands.output import Cell, print_json, print_table, printable, progress_bar
-from handlers.scanning import Reference
-from handlers.scans import ScanCaller, ScanReport
+from handlers.commands.output import print_json, printable
+from handlers.commands.progress import ending_at_once, progress_line
+from handlers.commands.scan_table import print_report
+from handlers.scanning import name_files
+from handlers.scans import ScanCaller, ScanReport, find_scanned, read_scans
 
-STYLES: Final = {"block": "bold red", "review": "yellow", "clear": "green", "unknown": "magenta"}
 _FAILING: Final = {"block": {"block"}, "review": {"block", "review"}, "unknown": set(), None: set()}
-# Retrievers whose files this is not: nothing was to be looked for.
-_NOT_APPLICABLE: Final = "-"
 
 
 @click.command(short_help="Scan files with several retrievers in one call.")
-@click.argument("files", nargs=-1, required=True)
+@click.argument("files", nargs=-1)
 @click.option(
     "--retriever",
     "retrievers",
     multiple=True,
-    required=True,
     metavar="NAME",
     help="Id or name; again for another.",
+)
+@click.option(
+    "--scan",
+    "scan_ids",
+    multiple=True,
+    metavar="ID",
+    help="Show an earlier scan again, scanning nothing. Repeatable.",
 )
 @click.option("--concurrency", type=click.IntRange(1, 20), default=10, show_default=True)
 @click.option(
@@ -47,7 +51,7 @@ _NOT_APPLICABLE: Final = "-"
     multiple=True,
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     metavar="FOLDER",
-    help="Where references were loaded from, to show them in the report. Repeatable.",
+    help="Where references lie, for the report, if they were loaded elsewhere. Repeatable.",
 )
 @click.option("--force", is_flag=True, help="Replace a report that is there already.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, whole results included.")
@@ -59,6 +63,7 @@ def scan(
     *,
     files: tuple[str, ...],
     retrievers: tuple[str, ...],
+    scan_ids: tuple[str, ...],
     concurrency: int,
     fail_on: str | None,
     page: Path | None,
@@ -66,35 +71,41 @@ def scan(
     force: bool,
     as_json: bool,
 ) -> None:
-    """Scan FILES (paths, https:// or s3:// addresses) with every --retriever, up to 50 in a call.
+    """Scan FILES (paths, folders, https:// or s3:// addresses) with every --retriever, up to 50 in
+    a call. With --scan, FILES are where to find what was scanned then, to show it in the report.
 
     A file takes the worst of what the retrievers say: block, review, unknown, clear. Clear is said
     only of what was compared with everything, exactly; unknown is never taken for clear. The
     status is 1 if anything is unknown.
     """
+    _check_choice(files, retrievers, scan_ids)
     _check_report(page, references, force=force)
-    chosen = [Reference(name) for name in files]
-    with connection.open() as client:
-        with progress_bar("scanning", len(chosen)) as advance:
-            report = ScanCaller(client, retrievers, concurrency).scan(chosen, advance=advance)
+    named = name_files(files)
+    with connection.open() as client, ending_at_once("stopped; nothing was judged"):
+        with progress_line() as say:
+            if scan_ids:
+                report = read_scans(client, scan_ids, presigned=page is not None)
+                find_scanned(report, named, say=say)
+            else:
+                caller = ScanCaller(client, retrievers, concurrency, presigned=page is not None)
+                report = caller.scan(named, say=say)
         # Printed before the report is made: what fails there takes no answer away.
-        if as_json:
-            print_json(
-                {
-                    "scans": report.scan_ids,
-                    "retrievers": report.retrievers,
-                    "files": report.files,
-                }
-            )
-        else:
-            print_report(report)
+        _print(report, as_json=as_json)
         if page is not None:
-            from handlers.report.making import make_report
-
-            make_report(client, report, page, references=references, force=force)
+            _write_page(client, report, page, references, force=force)
             click.echo(printable(f"report: {page.resolve()}"), err=as_json)
     if _words(report) & {"unknown", *_FAILING[fail_on]}:
         ctx.exit(1)
+
+
+def _check_choice(files: Sequence[str], retrievers: Sequence[str], scan_ids: Sequence[str]) -> None:
+    """Refuse what would mean two things at once, or nothing."""
+    if scan_ids and retrievers:
+        raise click.UsageError("--scan shows a scan as it was; --retriever makes a new one")
+    if not scan_ids and not files:
+        raise click.UsageError("name files to scan, or an earlier scan with --scan")
+    if not scan_ids and not retrievers:
+        raise click.UsageError("name retrievers: --retriever NAME (trawl retrievers list)")
 
 
 def _check_report(page: Path | None, references: Sequence[Path], *, force: bool) -> None:
@@ -107,80 +118,25 @@ def _check_report(page: Path | None, references: Sequence[Path], *, force: bool)
         raise click.UsageError("--references and --force say how --report is made: name a file")
 
 
-def print_report(report: ScanReport) -> None:
-    """Print a table of files and retrievers, why what is not plain is so, and how many of each."""
-    names = [retriever["retriever_name"] for retriever in report.retrievers]
-    titles = ("file", "verdict", "best match", "distance", "where", *names)
-    print_table(titles, [_row(file, names) for file in report.files])
-    print_reasons(report)
-    counts = Counter(file["verdict"] for file in report.files)
-    said = ", ".join(f"{counts[word]} {word}" for word in STYLES if counts[word])
-    click.echo(f"\n{len(report.files)} files: {said}")
+def _print(report: ScanReport, *, as_json: bool) -> None:
+    if not as_json:
+        print_report(report)
+        return
+    whole = {"scans": report.scan_ids, "retrievers": report.retrievers, "files": report.files}
+    print_json(whole)
 
 
-def print_reasons(report: ScanReport) -> None:
-    """Print why, for each file of which not all is plain."""
-    lines = [line for file in report.files for line in _reasons(file)]
-    if lines:
-        click.echo()
-    for line in lines:
-        click.echo(printable(line))
+def _write_page(
+    client: Client, report: ScanReport, page: Path, references: Sequence[Path], *, force: bool
+) -> None:
+    from handlers.report.making import make_report
+
+    with progress_line() as say:
+        say("making the report, with pictures of what was found")
+        make_report(client, report, page, references=references, force=force)
 
 
 def _words(report: ScanReport) -> set[str]:
     """Return every verdict, also those that a worse one of the same file covers."""
     cells = [cell for file in report.files for cell in file["retrievers"].values()]
     return {one["verdict"] for one in (*report.files, *cells)}
-
-
-def _row(file: JsonObject, names: Sequence[str]) -> list[Cell | str]:
-    match = _best_match(file) or {}
-    distance = match.get("distance")
-    shown = "" if not match else f"{match['score']:.3f}"
-    if distance is not None:
-        shown = f"{distance:g} {match['unit']}"
-    return [
-        file["file"],
-        Cell(file["verdict"], STYLES[file["verdict"]]),
-        Cell(str(match.get("name") or match.get("document_id") or "")),
-        Cell(shown),
-        Cell(_where(match) if file["verdict"] in ("block", "review") else ""),
-        *(_word(file["retrievers"].get(name)) for name in names),
-    ]
-
-
-def _word(cell: JsonObject | None) -> Cell:
-    word = None if cell is None else cell["verdict"]
-    return Cell(word, STYLES[word]) if word in STYLES else Cell(_NOT_APPLICABLE)
-
-
-def _best_match(file: JsonObject) -> JsonObject | None:
-    """Return the best match of the cell that decides; of a clear file, how far away it was."""
-    found: list[JsonObject] = [
-        cell["best_match"]
-        for cell in file["retrievers"].values()
-        if cell["verdict"] == file["verdict"] and cell["best_match"] is not None
-    ]
-    return max(found, key=lambda match: match["score"], default=None)
-
-
-def _where(match: JsonObject) -> str:
-    """Say which part of the file met the document; without a place it is the whole."""
-    place: dict[str, Any] = match.get("place") or {}
-    if place.get("box"):
-        return "box " + ", ".join(f"{side:g}" for side in place["box"])
-    if place.get("start_ms") is None:
-        return "whole"
-    return f"{place['start_ms'] / 1000:.1f} s"
-
-
-def _reasons(file: JsonObject) -> list[str]:
-    """Return why, each reason once with the retrievers that gave it."""
-    by_message: dict[str, list[str]] = {}
-    for reason in file["reasons"]:
-        by_message.setdefault(reason["message"], []).append(reason["retriever"])
-    return [
-        f"{file['file']}: {message}"
-        + (f" ({', '.join(filter(None, names))})" if any(names) else "")
-        for message, names in by_message.items()
-    ]

@@ -12,6 +12,7 @@ from handlers.report.match import Match, match_of, other_documents
 from handlers.report.thumbnails import Shown, ShowsFiles
 from handlers.report.words import (
     file_facts,
+    reason_message,
     reason_words,
     span,
     telling_reasons,
@@ -103,7 +104,7 @@ def reason_lines(reasons: Sequence[JsonObject]) -> list[Html]:
         element(
             "p",
             element("strong", reason_words(one["code"]), ": "),
-            shown(one["message"]),
+            shown(reason_message(one)),
             class_="reason",
         )
         for one in telling[:_MAX_REASONS]
@@ -185,7 +186,7 @@ def _nearness(match: Match, name: str, sources: Sources) -> Html:
         block_at, review_at = (measure.distance(score) for score in rule)
         unit = shown(measure.unit, 20)
         said = (
-            f"Distance {match.distance} of {measure.dimension} {unit}: 0 is the same fingerprint. "
+            f"Distance {match.distance} {shown(measure.whole, 40)}: 0 is the same fingerprint. "
             f"Up to {block_at} is a match, up to {review_at} a possible match."
         )
         parts.append(element("p", said))
@@ -223,7 +224,7 @@ def _match_rows(
         return
     yield "Reference", join(shown(match.document_id, 80), *_hash(match.sha256))
     yield "Score", f"{match.score:.4g} (1 is the same), by {shown(match.feature, 100)}"
-    if match.agreeing is not None:
+    if match.agreeing is not None and match.agreeing[1] > 1:
         yield "Pieces that agree", f"{match.agreeing[0]} of the {match.agreeing[1]} compared"
     if match.box is not None:
         yield "Part of the picture", "box " + ", ".join(f"{side:g}" for side in match.box)
@@ -290,7 +291,7 @@ def _exactness(evidence: JsonObject) -> str:
 
 def _unchecked(cell: JsonObject) -> str | None:
     telling = telling_reasons(cell["reasons"])
-    messages = [shown(reason["message"]) for reason in telling[:_MAX_REASONS]]
+    messages = [shown(reason_message(reason)) for reason in telling[:_MAX_REASONS]]
     return "; ".join(messages) or None
 
 

@@ -6,8 +6,11 @@ from pathlib import Path
 from core.app import build_previewer
 from core.clock import utc_now
 from handlers.client import Client
+from handlers.loaded_places import LoadedPlaces, default_path
+from handlers.loading import MAX_FILE_BYTES
 from handlers.report.context import read_context
 from handlers.report.page import Report, render
+from handlers.report.references import References
 from handlers.report.thumbnails import Gallery
 from handlers.report.writing import write_report
 from handlers.scans import ScanReport
@@ -21,7 +24,8 @@ def make_report(
     references: Sequence[Path] = (),
     force: bool = False,
 ) -> None:
-    """Write the report of what was scanned; `references` are folders that references lie in.
+    """Write the report of what was scanned; `references` are folders that references lie in,
+    beside those that they were loaded from on this machine.
 
     Raises `ClientError` if it cannot be written, or the service does not answer.
     """
@@ -32,9 +36,14 @@ def make_report(
         made_at=utc_now(),
         context=read_context(client, scanned.retrievers),
     )
+    at_hand = References(
+        references,
+        LoadedPlaces(default_path()).find,
+        lambda url: client.read_signed(url, most=MAX_FILE_BYTES),
+    )
     previewer = build_previewer()
     try:
-        gallery = Gallery(previewer, references, expected=report.pictures)
+        gallery = Gallery(previewer, scanned.paths, at_hand, expected=report.pictures)
         page = render(report, gallery)
     finally:
         previewer.close()

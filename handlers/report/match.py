@@ -20,14 +20,15 @@ class Moment:
 @dataclass(frozen=True, slots=True)
 class Match:
     """The nearest reference of a cell. `facts` are its type, size and so on, as they were stored;
-    `path` and `sha256` those of the file that it was made from."""
+    `path` and `sha256` those of the file that it was made from, `presigned_url` where the service
+    signed an address of it."""
 
     document_id: str
     collection_id: str
     name: str
     score: float
     feature: str
-    distance: int | None
+    distance: float | None
     unit: str | None
     facts: JsonObject
     path: str | None = None
@@ -36,6 +37,7 @@ class Match:
     box: tuple[float, ...] | None = None
     agreeing: tuple[int, int] | None = None
     variant: str | None = None
+    presigned_url: str | None = None
 
 
 def match_of(cell: Mapping[str, Any]) -> Match | None:
@@ -67,6 +69,7 @@ def match_of(cell: Mapping[str, Any]) -> Match | None:
         box=_box(best),
         agreeing=_pair(document, "chunks_matched", "chunks_searched"),
         variant=document.get("query_variant"),
+        presigned_url=_presigned_url(document),
     )
 
 
@@ -88,6 +91,19 @@ def _document(cell: Mapping[str, Any], best: Mapping[str, Any]) -> JsonObject:
             found: JsonObject = document
             return found
     return {}
+
+
+def _presigned_url(document: Mapping[str, Any]) -> str | None:
+    """Return the address that the service signed of a document's media, if it has one."""
+    blobs = document.get("document_blobs")
+    for blob in blobs if isinstance(blobs, list) else ():
+        if not isinstance(blob, dict) or not str(blob.get("url")).startswith("s3://"):
+            continue
+        url = blob.get("presigned_url")
+        # A document may hold such a field of its own; where the service refused, it stays.
+        if isinstance(url, str) and "unavailable_reason" not in blob:
+            return url
+    return None
 
 
 def _moment(document: Mapping[str, Any], best: Mapping[str, Any]) -> Moment | None:

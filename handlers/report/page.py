@@ -19,6 +19,7 @@ from handlers.report.words import (
     VERDICTS,
     WORST_FIRST,
     counted,
+    reason_message,
     reason_words,
     size,
     telling_reasons,
@@ -195,7 +196,7 @@ def _unchecked(report: Report) -> Html:
     files: dict[tuple[str, str], dict[str, None]] = {}
     for file in report.files:
         for reason in telling_reasons(file["reasons"]):
-            key = reason_words(reason["code"]), shown(reason["message"])
+            key = reason_words(reason["code"]), shown(reason_message(reason))
             files.setdefault(key, {})[shown(file["file"], 120)] = None
     if not files:
         said = "Nothing: every file was compared completely by every retriever that takes it."
@@ -280,9 +281,8 @@ def _thresholds(retriever: JsonObject, context: Context) -> Iterator[tuple[str, 
         measure = feature.measure
         if measure is not None:
             near, far = measure.distance(block_at), measure.distance(review_at)
-            unit = shown(measure.unit, 20)
             said = (
-                f"match up to {near} of {measure.dimension} {unit}, possible match up to {far} "
+                f"match up to {near} {shown(measure.whole, 40)}, possible match up to {far} "
                 f"(scores {block_at:.4g}, {review_at:.4g})"
             )
         yield shown(feature.extractor, 60), said

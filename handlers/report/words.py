@@ -55,6 +55,7 @@ _REASONS: Final = {
     "timed_out": "Time ran out",
     "unavailable": "The service could not do it at that moment",
     "no_query_chunks": "Nothing in the file could be compared",
+    "no_face": "No face was found in the file, so none was compared",
     "low_quality": "There is too little in the file to compare",
     "too_short": "There is too little in the file to compare",
     "damaged": "A part of the file could not be read",
@@ -75,6 +76,11 @@ _REASONS: Final = {
 _OTHER_REASON: Final = "It could not be compared completely"
 # Follows from any other reason, and says less.
 _CONSEQUENCE: Final = "no_query_chunks"
+# In place of messages that speak of the retriever's parts.
+_MESSAGES: Final = {
+    "no_query_chunks": "nothing was found in the file that could be compared",
+    "no_search": "the retriever compares no files: it has no search that looks for them",
+}
 # Which of two opposite turns it was is left open: a viewer sees it.
 _VARIANTS: Final = {
     "flip_horizontal": "mirrored",
@@ -150,6 +156,11 @@ def kind_of(content_type: Any) -> str | None:
 def reason_words(code: Any) -> str:
     """Return a reason's code in words."""
     return _REASONS.get(str(code), _OTHER_REASON)
+
+
+def reason_message(reason: JsonObject) -> str:
+    """Return a reason's own message, in words for people where the service's are not."""
+    return _MESSAGES.get(reason["code"]) or str(reason["message"])
 
 
 def telling_reasons(reasons: Iterable[JsonObject]) -> list[JsonObject]:

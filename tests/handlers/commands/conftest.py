@@ -9,7 +9,8 @@ from tests.servers import Server
 
 
 @pytest.fixture(autouse=True)
-def no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def no_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     for name in ("DATA_DIR", "API_URL", "API_KEY", "NAMESPACE", "TABLE"):
         monkeypatch.delenv(f"TRAWL_{name}", raising=False)
 

@@ -1,9 +1,12 @@
 """Files against several retrievers: a file takes its worst verdict; none is clear by chance."""
 
+import re
 from pathlib import Path
 
 import pytest
 
+from handlers.scanning import Reference
+from handlers.scans import _named
 from tests.core.media.pictures import encode, landscape
 from tests.handlers.commands.command_line import Trawl, load_folder, make_retriever
 
@@ -41,7 +44,8 @@ def test_each_file_takes_the_worst_of_its_verdicts(
     assert lines[0].split() == titles
     assert lines[1].split()[1:3] == ["block", "0.png"]
     assert lines[1].split()[-3:] == ["whole", "block", "clear"]
-    assert lines[-1] == "2 files: 1 block, 1 clear"
+    assert lines[-2] == "2 files: 1 block, 1 clear"
+    assert re.fullmatch(r"kept as scan_[0-9a-f]{24}", lines[-1])
 
 
 def test_what_cannot_be_judged_is_unknown_and_fails(
@@ -76,3 +80,51 @@ def test_more_files_than_a_call_takes_keep_their_order(two: Trawl, folder: Path)
 def test_a_retriever_that_is_not_there_is_named(two: Trawl, folder: Path) -> None:
     error = two.run("scan", str(folder / "0.png"), "--retriever", "missing", status=1).stderr
     assert "retriever not found: missing" in error
+
+
+def test_a_folder_stands_for_the_files_below_it(two: Trawl, folder: Path) -> None:
+    shown = two.json("scan", str(folder), *RETRIEVERS)
+    names = ["0.png", "1.png", "2.png", "other/z.png", "sub/3.png"]
+    assert [file["file"] for file in shown["files"]] == [str(folder / name) for name in names]
+    (folder / "empty").mkdir()
+    said = two.run("scan", str(folder / "empty"), *RETRIEVERS, status=1).stderr
+    assert "no files in the folder" in said
+
+
+def test_an_earlier_scan_is_shown_again(two: Trawl, folder: Path, tmp_path: Path) -> None:
+    names = [str(folder / "0.png"), str(tmp_path / "no.png"), str(tmp_path / "cut.png")]
+    (tmp_path / "cut.png").write_bytes((folder / "0.png").read_bytes()[:300])
+    first = two.json("scan", *names, *RETRIEVERS, status=1)
+    again = two.json("scan", "--scan", *first["scans"], status=1)
+    # What never reached the service is no part of what it kept.
+    assert [file["file"] for file in again["files"]] == [names[0], names[2]]
+    assert [file["verdict"] for file in again["files"]] == ["block", "unknown"]
+    assert again["retrievers"] == first["retrievers"]
+    said = two.run("scan", "--scan", *first["scans"], status=1).stdout
+    assert said.splitlines()[1].split()[1:3] == ["block", "0.png"]
+    assert "2 files: 1 block, 1 unknown" in said
+
+
+def test_scans_of_other_retrievers_are_no_one_table(two: Trawl, folder: Path) -> None:
+    picture = str(folder / "0.png")
+    ids = [two.json("scan", picture, *RETRIEVERS[:n])["scans"][0] for n in (2, 4)]
+    said = two.run("scan", "--scan", ids[0], "--scan", ids[1], status=1).stderr
+    assert "different retrievers" in said
+    assert "not found" in two.run("scan", "--scan", "scan_" + "0" * 24, status=1).stderr
+
+
+@pytest.mark.parametrize(
+    "words", [("--scan", "scan_1", "--retriever", "r"), ("x.png",), ("--retriever", "r")]
+)
+def test_what_would_mean_two_things_or_none_is_refused(
+    trawl: Trawl, words: tuple[str, ...]
+) -> None:
+    trawl.run("scan", *words, status=2)
+
+
+def test_names_are_sent_without_what_may_be_secret() -> None:
+    long = "a" * 300 + ".png"
+    assert _named(Reference(long), "")["id"] == "…" + long[-199:]
+    assert _named(Reference("https://h/a.png?X-Amz-Signature=1"), "")["id"] == "https://h/a.png"
+    assert "id" not in _named(Reference("data:image/png;base64,AA"), "")
+    assert _named(Reference("\udce9.png"), "")["id"] == "?.png"

@@ -17,13 +17,23 @@ def ready(trawl: Trawl, folder: Path) -> Trawl:
     return trawl
 
 
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """A copy of the picture in the inner folder, under a name that is markup."""
+    path = tmp_path / "<b>copy.jpg"
+    path.write_bytes(encode(landscape(4).resize((200, 150)), "JPEG"))
+    return path
+
+
+@pytest.mark.parametrize("named", [False, True])
 def test_both_files_of_a_match_are_in_the_report(
-    ready: Trawl, folder: Path, tmp_path: Path
+    ready: Trawl, folder: Path, copy: Path, named: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    copy = tmp_path / "<b>copy.jpg"
-    copy.write_bytes(encode(landscape(4).resize((200, 150)), "JPEG"))
-    page = tmp_path / "report.html"
-    options = ("--report", str(page), "--references", str(folder))
+    page = copy.with_name("report.html")
+    options = ["--report", str(page)]
+    if named:
+        monkeypatch.setenv("XDG_STATE_HOME", str(copy.with_name("of another machine")))
+        options += ["--references", str(folder)]
     said = ready.run("scan", str(copy), *COPIES, *options).stdout
     assert said.splitlines()[-1] == f"report: {page}"
     written = page.read_text("utf-8")
@@ -66,7 +76,7 @@ def test_a_report_that_cannot_be_written_takes_no_answer_away(
     monkeypatch.setattr("handlers.report.writing.os.fsync", fail)
     page = tmp_path / "report.html"
     said = ready.run("scan", str(folder / "0.png"), *COPIES, "--report", str(page), status=1)
-    assert "1 files: 1 block" in said.stdout
+    assert "1 file: 1 block" in said.stdout
     assert "No space left on device" in said.stderr
     assert not page.exists()
     assert not list(tmp_path.glob(".report-*"))
@@ -87,3 +97,26 @@ def test_a_control_that_is_not_found_is_told_and_nothing_is_clear(
     options = ("--retriever", "watched", "--report", str(page))
     assert "1 unknown" in ready.run("scan", str(stranger), *options, status=1).stdout
     assert "NOT PASSED" in page.read_text("utf-8")
+
+
+def test_without_the_references_folder_it_says_how_to_give_it(
+    ready: Trawl, folder: Path, copy: Path, tmp_path: Path
+) -> None:
+    (folder / "sub" / "3.png").write_bytes(b"another")
+    page = tmp_path / "report.html"
+    ready.run("scan", str(copy), *COPIES, "--report", str(page))
+    written = page.read_text("utf-8")
+    assert written.count("data:image/jpeg;base64,") == 1
+    assert "file is not at hand: its file has changed since it was loaded" in written
+
+
+def test_an_earlier_scan_makes_a_report_too(ready: Trawl, copy: Path, tmp_path: Path) -> None:
+    (scan,) = ready.json("scan", str(copy), *COPIES)["scans"]
+    page = tmp_path / "report.html"
+    ready.run("scan", "--scan", scan, "--report", str(page))
+    # The name that the service kept opens no file; the reference is where it was loaded from.
+    written = page.read_text("utf-8")
+    assert written.count("data:image/jpeg;base64,") == 1
+    assert "not a file on the machine" in written
+    ready.run("scan", str(tmp_path), "--scan", scan, "--report", str(page), "--force")
+    assert page.read_text("utf-8").count("data:image/jpeg;base64,") == 2

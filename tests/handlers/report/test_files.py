@@ -13,6 +13,7 @@ from core.errors import MediaError
 from core.ports.previews import Picture, Preview
 from handlers.client_errors import ClientError
 from handlers.report.match import Match, match_of
+from handlers.report.references import References
 from handlers.report.thumbnails import MAX_BYTES, Gallery, to_jpeg
 from handlers.report.writing import check_target, write_report
 from tests.handlers.report.answers import cell, match
@@ -35,29 +36,43 @@ class Previews:
         pass
 
 
-def scanned(path: Path, data: bytes) -> dict[str, Any]:
-    return {"file": str(path), "sha256": hashlib.sha256(data).hexdigest()}
+def sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def scanned(data: bytes) -> dict[str, Any]:
+    return {"file": "/etc/hostname", "sha256": sha256(data)}
+
+
+def gallery_of(
+    previews: Previews, *files: tuple[Path, bytes], references: References | None = None
+) -> Gallery:
+    """Return a gallery of files that were scanned with these contents."""
+    places = {sha256(data): path for path, data in files}
+    return Gallery(previews, places, references or References())
 
 
 def reference(name: str, data: bytes) -> Match:
     found = match(name)
-    found["documents"][0]["_internal"]["content_hash"] = hashlib.sha256(data).hexdigest()
+    found["documents"][0]["_internal"]["content_hash"] = sha256(data)
     made = match_of(cell("block", **found))
     assert made is not None
     return made
 
 
 def test_a_file_is_shown_once_it_is_known_to_be_the_one(tmp_path: Path) -> None:
-    (tmp_path / "a.png").write_bytes(b"picture")
+    path = tmp_path / "a.png"
+    path.write_bytes(b"picture")
     previews = Previews()
-    gallery = Gallery(previews, [tmp_path])
-    shown = gallery.of_file(scanned(tmp_path / "a.png", b"picture"))
+    named = References([tmp_path])
+    gallery = gallery_of(previews, (path, b"picture"), (path, b"as it was"), references=named)
+    shown = gallery.of_file(scanned(b"picture"))
     assert str(shown.source).startswith("data:image/jpeg;base64,")
     assert (shown.width, shown.height, shown.loudness, shown.duration_ms) == (4, 2, (1, 2), 500)
-    assert gallery.of_file(scanned(tmp_path / "a.png", b"picture")) is shown
+    assert gallery.of_file(scanned(b"picture")) is shown
     assert gallery.of_reference(reference("a.png", b"picture")).source == shown.source
     assert previews.seen == [b"picture", b"picture"]
-    changed = gallery.of_file(scanned(tmp_path / "a.png", b"as it was"))
+    changed = gallery.of_file(scanned(b"as it was"))
     assert changed.source is None
     assert "has changed since the scan" in str(changed.why)
     other = gallery.of_reference(reference("a.png", b"as it was"))
@@ -71,28 +86,32 @@ def test_a_document_cannot_name_a_file_outside_of_the_folder(tmp_path: Path, nam
     (tmp_path / "folder" / "sub").mkdir(parents=True)
     (tmp_path / "folder" / "link.png").symlink_to(tmp_path / "secret.png")
     previews = Previews()
-    gallery = Gallery(previews, [tmp_path / "folder"])
+    gallery = gallery_of(previews, references=References([tmp_path / "folder"]))
     for wanted in (name, "link.png"):
-        assert "no folder of references" in str(
-            gallery.of_reference(reference(wanted, b"secret")).why
-        )
+        assert "not at hand" in str(gallery.of_reference(reference(wanted, b"secret")).why)
     assert previews.seen == []
 
 
-@pytest.mark.parametrize("name", ["https://example.org/a.png", "s3://b/k", "data:image/png,x"])
-def test_what_is_not_here_is_not_fetched(name: str) -> None:
-    shown = Gallery(Previews()).of_file({"file": name, "sha256": "ab"})
+@pytest.mark.parametrize("name", ["{path}", "https://example.org/a.png", "s3://b/k", "data:,x"])
+def test_a_name_in_an_answer_opens_no_file(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(b"picture")
+    previews = Previews()
+    shown = gallery_of(previews).of_file({**scanned(b"picture"), "file": name.format(path=path)})
     assert "not a file on the machine" in str(shown.why)
-    assert "--references" in str(Gallery(Previews()).of_reference(reference("a", b"")).why)
+    at_hand = gallery_of(previews).of_reference(reference(str(path), b"picture"))
+    assert "--references" in str(at_hand.why)
+    assert previews.seen == []
 
 
 def test_what_cannot_be_shown_says_why(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(b"picture")
-    gallery = Gallery(Previews(MediaError("the file is a bomb")))
-    shown = gallery.of_file(scanned(tmp_path / "a.png", b"picture"))
+    places = [(tmp_path / "a.png", b"picture"), (tmp_path / "b.png", b"b"), (tmp_path, b"c")]
+    gallery = gallery_of(Previews(MediaError("the file is a bomb")), *places)
+    shown = gallery.of_file(scanned(b"picture"))
     assert shown.why == "not shown: the file is a bomb"
-    assert "gone" in str(gallery.of_file(scanned(tmp_path / "b.png", b"picture")).why)
-    assert "gone" in str(gallery.of_file(scanned(tmp_path, b"picture")).why)
+    assert "gone" in str(gallery.of_file(scanned(b"b")).why)
+    assert "gone" in str(gallery.of_file(scanned(b"c")).why)
 
 
 @pytest.mark.parametrize("most", [MAX_BYTES, 2500])
