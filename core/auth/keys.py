@@ -25,7 +25,7 @@ from core.errors import (
     Problem,
     UnauthorizedError,
 )
-from core.ports.records import ABSENT, Delete, Put, Record, Records
+from core.ports.records import ABSENT, Delete, Put, Record, Records, list_all
 
 _KEY: Final = re.compile(r"sk_([0-9a-f]{16})_([A-Za-z0-9_-]{43})", re.ASCII)
 _NAME: Final = re.compile(r"[^\x00-\x1f\x7f/]{1,100}")
@@ -195,13 +195,7 @@ class Keys:
         return map(_read, self._records_of_keys())
 
     def _records_of_keys(self) -> Iterator[Record]:
-        after: str | None = None
-        while True:
-            page = self._records.list(_PARTITION, prefix="id/", limit=100, after=after)
-            yield from page.records
-            after = page.after
-            if after is None:
-                return
+        return list_all(self._records, _PARTITION, "id/")
 
     def _cached(self, key_id: str) -> ApiKey | None:
         """Look a key up, at most `CACHE_SECONDS` old; ids that do not exist are not kept, so

@@ -1,9 +1,12 @@
 """Who is calling and what they may do: a permission level and a list of namespaces, or all."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, TypeVar
 
-from core.errors import ForbiddenError
+from core.errors import ForbiddenError, NotFoundError
+
+T = TypeVar("T")
 
 Permission = Literal["read", "write", "delete", "admin"]
 
@@ -43,7 +46,7 @@ def authorize(
     The error never says whether a namespace out of the key's reach exists.
     """
     if namespace_id is not None and not principal.reaches(namespace_id):
-        raise namespace_forbidden(namespace_id)
+        raise _namespace_forbidden(namespace_id)
     if not principal.allows(permission):
         raise ForbiddenError(
             f"this needs a key with permission {permission}; yours has {principal.permission}",
@@ -59,6 +62,24 @@ def authorize_everywhere(principal: Principal, permission: Permission) -> None:
         raise ForbiddenError("this needs a key for all namespaces; yours is for named ones")
 
 
-def namespace_forbidden(identifier: str) -> ForbiddenError:
-    """The same answer for a namespace of others and for one that is not there."""
+def find_reachable(
+    principal: Principal, name: str, find: Callable[[str], T], id_of: Callable[[T], str]
+) -> T:
+    """Return what `find` finds under a namespace's name or id, if the key reaches it.
+
+    A key of named namespaces is told the same of one that is not its own and of one that is not
+    there: `ForbiddenError`. Others get the `NotFoundError` of `find`.
+    """
+    try:
+        found = find(name)
+    except NotFoundError:
+        if principal.is_unbounded:
+            raise
+        raise _namespace_forbidden(name) from None
+    if not principal.reaches(id_of(found)):
+        raise _namespace_forbidden(name)
+    return found
+
+
+def _namespace_forbidden(identifier: str) -> ForbiddenError:
     return ForbiddenError(f"your key does not reach the namespace {identifier!r}")

@@ -11,7 +11,7 @@ from core.errors import (
     NotFoundError,
     Problem,
 )
-from core.ports.records import ABSENT, Delete, Put, Record, Records
+from core.ports.records import ABSENT, Delete, Put, Record, Records, list_all
 from core.types import JsonObject
 
 _BAD_NAME: Final = re.compile(r"[\x00-\x1f\x7f/]")
@@ -92,15 +92,7 @@ class Directory:
 
     def all(self, namespace_id: str) -> Iterator[Record]:
         """Yield every thing of this kind in the namespace, by id."""
-        after: str | None = None
-        while True:
-            page = self._records.list(
-                _partition(namespace_id), prefix=f"{self._kind}/", limit=100, after=after
-            )
-            yield from page.records
-            after = page.after
-            if after is None:
-                return
+        return list_all(self._records, _partition(namespace_id), f"{self._kind}/")
 
     def _check_name(self, name: str) -> None:
         fault = None

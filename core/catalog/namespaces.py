@@ -30,7 +30,7 @@ from core.models.namespaces import (
     NamespacePatch,
     StandaloneNamespaceCreate,
 )
-from core.ports.records import ABSENT, Delete, Put, Record, Records
+from core.ports.records import ABSENT, Delete, Put, Record, Records, list_all
 from core.types import JsonObject
 
 _PARTITION = "namespaces"
@@ -185,13 +185,7 @@ class NamespaceCatalog:
         return self._records.get(_PARTITION, _ref_key(name))
 
     def _all(self) -> Iterator[Record]:
-        after: str | None = None
-        while True:
-            page = self._records.list(_PARTITION, prefix="id/", limit=100, after=after)
-            yield from page.records
-            after = page.after
-            if after is None:
-                return
+        return list_all(self._records, _PARTITION, "id/")
 
     def _clear(self, namespace_id: str) -> None:
         for clear in self._clear_others:

@@ -12,7 +12,7 @@ from core.errors import ConflictError, NotFoundError
 from core.jobs.progress import ChunkState
 from core.ports.blobs import Blobs
 from core.ports.jobs import JobRun
-from core.ports.records import ABSENT, Delete, Put, Record, Records
+from core.ports.records import ABSENT, Delete, Put, Record, Records, list_all
 from core.types import JsonObject
 
 # As long as Step Functions remembers an execution. Each write begins it anew.
@@ -194,13 +194,7 @@ class JobStore:
         return self._records.get(_jobs(namespace_id), f"job/{job_id}")
 
     def _list(self, partition: str, prefix: str) -> Iterator[Record]:
-        after: str | None = None
-        while True:
-            page = self._records.list(partition, prefix=prefix, limit=1000, after=after)
-            yield from page.records
-            after = page.after
-            if after is None:
-                return
+        return list_all(self._records, partition, prefix, at_once=1000)
 
     def _put(self, partition: str, key: str, value: JsonObject, expected: int = ABSENT) -> Put:
         return Put(partition, key, value, expected=expected, ttl_s=_KEPT_S)

@@ -1,6 +1,6 @@
 """The records port: small JSON items with conditional writes (DynamoDB, or one SQLite file)."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -87,3 +87,16 @@ class Records(Protocol):
         Reads treat it as gone anyway. Where the backend removes it by itself, this does nothing.
         """
         ...
+
+
+def list_all(
+    records: Records, partition: str, prefix: str = "", *, at_once: int = 100
+) -> Iterator[Record]:
+    """Yield every record of a partition whose key starts with `prefix`, read page by page."""
+    after: str | None = None
+    while True:
+        page = records.list(partition, prefix=prefix, limit=at_once, after=after)
+        yield from page.records
+        after = page.after
+        if after is None:
+            return

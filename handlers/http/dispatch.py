@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
-from core.auth.principals import Principal, authorize, namespace_forbidden
+from core.auth.principals import Principal, authorize, find_reachable
 from core.errors import (
     InvalidRequestError,
-    NotFoundError,
     Problem,
     TrawlError,
     UnauthorizedError,
@@ -98,8 +97,7 @@ def choose_namespace(
     """Return the namespace that a call is for: the path's, else the header's, else the query's,
     else the only one that the key reaches.
 
-    A key of named namespaces is told the same of one that is not its own and of one that is not
-    there.
+    What a key of named namespaces is told of others: see `find_reachable`.
     """
     given = request.query.get("namespace")
     name = name or request.headers.get("x-namespace", "").strip() or (given[-1] if given else "")
@@ -111,15 +109,7 @@ def choose_namespace(
             )
             raise InvalidRequestError(message, [Problem("X-Namespace", message, "missing")])
         name = principal.namespaces[0]
-    try:
-        namespace = app.namespaces.find(name)
-    except NotFoundError:
-        if principal.is_unbounded:
-            raise
-        raise namespace_forbidden(name) from None
-    if not principal.reaches(namespace.namespace_id):
-        raise namespace_forbidden(name)
-    return namespace
+    return find_reachable(principal, name, app.namespaces.find, lambda found: found.namespace_id)
 
 
 def json_response(

@@ -1,7 +1,7 @@
 """Operations on API keys. A key never makes one that reaches further than itself."""
 
 from core.auth.keys import ApiKey
-from core.auth.principals import ALL_NAMESPACES, PERMISSIONS, Principal, namespace_forbidden
+from core.auth.principals import ALL_NAMESPACES, PERMISSIONS, Principal, find_reachable
 from core.errors import ForbiddenError, NotFoundError
 from core.models.keys import KeyCreate
 from core.types import JsonObject
@@ -53,17 +53,11 @@ def _namespaces(call: Call, names: list[str] | None) -> tuple[str, ...]:
         if not call.principal.is_unbounded:
             raise ForbiddenError("your key is for named namespaces; it cannot make one for all")
         return tuple(names)  # `*` beside others is refused where keys are made
-    ids: list[str] = []
-    for name in names:
-        try:
-            namespace_id = call.app.namespaces.find(name).namespace_id
-        except NotFoundError:
-            if call.principal.is_unbounded:
-                raise
-            raise namespace_forbidden(name) from None
-        if not call.principal.reaches(namespace_id):
-            raise namespace_forbidden(name)
-        ids.append(namespace_id)
+
+    def identify(name: str) -> str:
+        return call.app.namespaces.find(name).namespace_id
+
+    ids = (find_reachable(call.principal, name, identify, id_of=str) for name in names)
     return tuple(dict.fromkeys(ids))
 
 

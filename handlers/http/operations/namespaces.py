@@ -2,9 +2,8 @@
 
 from typing import Any
 
-from core.auth.principals import authorize_everywhere, namespace_forbidden
+from core.auth.principals import authorize_everywhere, find_reachable
 from core.catalog.paging import list_items
-from core.errors import NotFoundError
 from core.models.namespaces import NamespaceCreate, StandaloneNamespaceCreate
 from core.types import JsonObject
 from handlers.http.call import Call, with_urls
@@ -63,14 +62,7 @@ def delete_namespace(call: Call) -> JsonObject:
     """Delete a namespace and everything in it; also one that an earlier call left half deleted."""
     name = call.path["namespace"]
     namespaces = call.app.namespaces
-    try:
-        namespace_id = namespaces.identify(name)
-    except NotFoundError:
-        if call.principal.is_unbounded:
-            raise
-        raise namespace_forbidden(name) from None
-    if not call.principal.reaches(namespace_id):
-        raise namespace_forbidden(name)
+    namespace_id = find_reachable(call.principal, name, namespaces.identify, id_of=str)
     # Keys first: once its names are free, another namespace may take them.
     call.app.keys.forget_namespace(namespace_id, by=call.principal.key_id)
     namespaces.delete(namespace_id)
