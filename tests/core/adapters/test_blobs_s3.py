@@ -10,7 +10,7 @@ import boto3
 import pytest
 from botocore.config import Config
 from botocore.credentials import RefreshableCredentials
-from botocore.exceptions import ClientError, EndpointConnectionError, ResponseStreamingError
+from botocore.exceptions import EndpointConnectionError, ResponseStreamingError
 from moto import mock_aws
 
 from core.adapters.blobs_s3 import S3Blobs, S3BlobStores
@@ -23,6 +23,7 @@ from core.errors import (
 )
 from core.ports.blobs import Blobs, BlobStores
 from tests.contracts.blobs import BlobsContract
+from tests.core.adapters.failing import FailingClient, client_error
 from tests.core.adapters.moto_clients import OneCallAtATime
 
 if TYPE_CHECKING:
@@ -110,43 +111,24 @@ def test_credentials_at_their_end_sign_nothing(shared_client: "S3Client") -> Non
         _with_session(0.5).presign("k", expires_s=60)
 
 
-class _Failing:
-    def __init__(self, error: Exception) -> None:
-        self._error = error
-
-    def __getattr__(self, name: str) -> Any:
-        def call(**_: Any) -> Any:
-            raise self._error
-
-        return call
-
-
-def _client_error(code: str, status: int) -> ClientError:
-    answer: Any = {
-        "Error": {"Code": code, "Message": "m"},
-        "ResponseMetadata": {"HTTPStatusCode": status},
-    }
-    return ClientError(answer, "Operation")
-
-
 @pytest.mark.parametrize(
     ("error", "expected"),
     [
-        (_client_error("SlowDown", 503), UnavailableError),
-        (_client_error("InternalError", 500), UnavailableError),
-        (_client_error("RequestTimeout", 400), UnavailableError),
+        (client_error("SlowDown", 503), UnavailableError),
+        (client_error("InternalError", 500), UnavailableError),
+        (client_error("RequestTimeout", 400), UnavailableError),
         (EndpointConnectionError(endpoint_url="https://s3"), UnavailableError),
         (ConnectionResetError(), UnavailableError),
-        (_client_error("NoSuchKey", 404), BlobNotFoundError),
-        (_client_error("404", 404), BlobNotFoundError),
-        (_client_error("NoSuchBucket", 404), BlobNotFoundError),
-        (_client_error("PreconditionFailed", 412), ConflictError),
-        (_client_error("ConditionalRequestConflict", 409), ConflictError),
-        (_client_error("AccessDenied", 403), TrawlError),
+        (client_error("NoSuchKey", 404), BlobNotFoundError),
+        (client_error("404", 404), BlobNotFoundError),
+        (client_error("NoSuchBucket", 404), BlobNotFoundError),
+        (client_error("PreconditionFailed", 412), ConflictError),
+        (client_error("ConditionalRequestConflict", 409), ConflictError),
+        (client_error("AccessDenied", 403), TrawlError),
     ],
 )
 def test_failures_become_our_errors(error: Exception, expected: type[TrawlError]) -> None:
-    client: Any = _Failing(error)
+    client: Any = FailingClient(error)
     blobs = S3Blobs("bucket-one", lambda: client)
     operations = (
         lambda: blobs.get("k"),

@@ -1,16 +1,16 @@
 """The queues port on SQS, as moto has it; and the failures that it has not."""
 
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import boto3
 import pytest
-from botocore.exceptions import ClientError, EndpointConnectionError
+from botocore.exceptions import EndpointConnectionError
 from moto import mock_aws
 
 from core.adapters.queues_sqs import SqsQueue
 from core.errors import TrawlError, UnavailableError
 from core.ports.queues import Depth
+from tests.core.adapters.failing import FailingClient, client_error
 
 
 @pytest.fixture
@@ -50,37 +50,19 @@ def test_reasons_of_any_text_can_be_sent(queue: SqsQueue) -> None:
     assert message.attributes == {"reason": "nul \ufffd, half \ufffd, ü €\n"}
 
 
-class _Failing:
-    """A client whose every call fails."""
-
-    def __init__(self, error: Exception) -> None:
-        self._error = error
-
-    def __getattr__(self, name: str) -> Any:
-        def call(**_: Any) -> Any:
-            raise self._error
-
-        return call
-
-
-def _refusal(code: str, status: int = 400) -> ClientError:
-    answer: Any = {"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}}
-    return ClientError(answer, "SendMessage")
-
-
 @pytest.mark.parametrize(
     ("error", "kind"),
     [
-        (_refusal("ThrottlingException"), UnavailableError),
-        (_refusal("InternalError", 500), UnavailableError),
+        (client_error("ThrottlingException"), UnavailableError),
+        (client_error("InternalError", 500), UnavailableError),
         (EndpointConnectionError(endpoint_url="https://sqs"), UnavailableError),
-        (_refusal("AWS.SimpleQueueService.NonExistentQueue"), TrawlError),
+        (client_error("AWS.SimpleQueueService.NonExistentQueue"), TrawlError),
     ],
 )
 def test_every_call_says_whether_another_try_may_succeed(
     error: Exception, kind: type[TrawlError]
 ) -> None:
-    queue = SqsQueue("https://sqs.example/1/queue", client=_Failing(error))
+    queue = SqsQueue("https://sqs.example/1/queue", client=FailingClient(error))
     calls: list[Callable[[], object]] = [
         queue.depth,
         lambda: queue.send("b"),

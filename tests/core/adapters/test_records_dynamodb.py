@@ -12,6 +12,7 @@ from core.adapters.records_dynamodb import DynamoRecords
 from core.errors import ConflictError, TrawlError, UnavailableError
 from core.ports.records import Put, Records
 from tests.contracts.records import RecordsContract, SetClock
+from tests.core.adapters.failing import FailingClient, client_error
 from tests.core.adapters.moto_clients import OneCallAtATime
 
 if TYPE_CHECKING:
@@ -56,51 +57,29 @@ class TestDynamoRecords(RecordsContract):
         assert item["expires_at"] == {"N": str(int(clock.now) + 2)}
 
 
-class _Failing:
-    """A client whose every call fails."""
-
-    def __init__(self, error: Exception) -> None:
-        self._error = error
-
-    def __getattr__(self, name: str) -> Any:
-        def call(**_: Any) -> Any:
-            raise self._error
-
-        return call
-
-
-def _client_error(code: str, status: int = 400, **response: Any) -> ClientError:
-    answer: Any = {
-        "Error": {"Code": code, "Message": "m"},
-        "ResponseMetadata": {"HTTPStatusCode": status},
-        **response,
-    }
-    return ClientError(answer, "Operation")
-
-
 def _cancelled(*codes: str) -> ClientError:
     reasons = [{"Code": code} for code in codes]
-    return _client_error("TransactionCanceledException", CancellationReasons=reasons)
+    return client_error("TransactionCanceledException", CancellationReasons=reasons)
 
 
 @pytest.mark.parametrize(
     ("error", "expected"),
     [
-        (_client_error("ProvisionedThroughputExceededException"), UnavailableError),
-        (_client_error("ThrottlingException"), UnavailableError),
-        (_client_error("InternalServerError", 500), UnavailableError),
-        (_client_error("Unheard", 503), UnavailableError),
+        (client_error("ProvisionedThroughputExceededException"), UnavailableError),
+        (client_error("ThrottlingException"), UnavailableError),
+        (client_error("InternalServerError", 500), UnavailableError),
+        (client_error("Unheard", 503), UnavailableError),
         (EndpointConnectionError(endpoint_url="https://dynamodb"), UnavailableError),
-        (_client_error("TransactionConflictException"), ConflictError),
+        (client_error("TransactionConflictException"), ConflictError),
         (_cancelled("None", "ConditionalCheckFailed"), ConflictError),
         (_cancelled("TransactionConflict", "None"), ConflictError),
         (_cancelled("ThrottlingError", "None"), UnavailableError),
-        (_client_error("AccessDeniedException"), TrawlError),
-        (_client_error("ResourceNotFoundException"), TrawlError),
+        (client_error("AccessDeniedException"), TrawlError),
+        (client_error("ResourceNotFoundException"), TrawlError),
     ],
 )
 def test_failures_become_our_errors(error: Exception, expected: type[TrawlError]) -> None:
-    client: Any = _Failing(error)
+    client: Any = FailingClient(error)
     records = DynamoRecords("table", client=client)
     with pytest.raises(TrawlError) as caught:
         records.transact([Put("p", "k", {})])
