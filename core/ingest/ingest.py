@@ -80,18 +80,23 @@ class Ingest:
 
         Each collection is written to once. What the deadline leaves undone is `later`.
         """
+        misnamed: dict[str, InvalidRequestError] = {}
         outcomes: dict[str, Outcome] = {}
         groups: dict[tuple[str, str], list[ReferenceFile]] = defaultdict(list)
         for key in dict.fromkeys(keys):
             try:
                 file = read_key(key)
             except InvalidRequestError as error:
-                outcomes[key] = outcome_of(error)
+                misnamed[key] = error
                 continue
             if file is None:
                 outcomes[key] = IGNORED
             else:
                 groups[file.namespace_id, file.collection].append(file)
+
+        # Who takes such an object away again has mended it.
+        for key, state in look_at(self._assets, misnamed).items():
+            outcomes[key] = UNCHANGED if state is None else outcome_of(misnamed[key])
 
         def run(files: list[ReferenceFile]) -> dict[str, Outcome]:
             try:

@@ -33,14 +33,20 @@ class ReferenceFile:
 def read_key(key: str) -> ReferenceFile | None:
     """Return the file of a key, None for an object that is no reference, or a folder's own mark.
 
-    Raises `InvalidRequestError` for a key that was meant to be one and names no collection.
+    Raises `InvalidRequestError` for a key that was meant to be one and names no namespace or no
+    collection: `/ingest/photos/a.jpg` is what a shell makes of a variable that is not set.
     """
     namespace_id, _, rest = key.partition("/")
     folder, slash, rest = rest.partition("/")
-    if folder != FOLDER or not slash or not namespace_id:
+    if folder != FOLDER or not slash:
         return None
     if key.endswith("/"):
         return None  # consoles make such objects, to show an empty folder
+    if not namespace_id:
+        raise InvalidRequestError(
+            f"the key names no namespace: want NAMESPACE_ID/{FOLDER}/{rest} (trawl namespaces list "
+            "shows ids)"
+        )
     collection, slash, path = rest.partition("/")
     if not collection or not slash:
         raise InvalidRequestError(

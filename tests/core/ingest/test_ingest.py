@@ -110,7 +110,7 @@ def test_other_objects_of_the_bucket_are_not_even_looked_at(world: IngestWorld) 
         raise AssertionError(key)
 
     world.assets.before = refuse
-    keys = ["ns_1/images/a.png", "a.png", "ns_1/ingest", "/ingest/logos/a", "ns_1/ingest/logos/"]
+    keys = ["ns_1/images/a.png", "a.png", "ns_1/ingest", "//ingest/a", "ns_1/ingest/logos/"]
     assert world.statuses(*keys) == ["ignored"] * 5
 
 
@@ -125,6 +125,8 @@ def test_other_objects_of_the_bucket_are_not_even_looked_at(world: IngestWorld) 
         (key_of("x.png"), b"broken", "media_unreadable", "broken"),
         ("ns_1/ingest/x.png", b"x", "validation_failed", "names no collection"),
         ("ns_1/ingest//x.png", b"x", "validation_failed", "names no collection"),
+        # What a shell makes of a variable that is not set.
+        ("/ingest/logos/x.png", b"x", "validation_failed", "names no namespace"),
     ],
 )
 def test_what_will_never_work_fails_alone_and_says_why(
@@ -145,6 +147,10 @@ def test_what_will_never_work_fails_alone_and_says_why(
 def test_what_went_together_with_its_collection_is_no_failure(world: IngestWorld) -> None:
     keys = [key_of("x.png", "nobody"), "ns_2/ingest/logos/x.png"]
     assert world.statuses(*keys) == ["unchanged", "unchanged"]
+
+
+def test_an_object_that_was_misnamed_and_taken_away_is_no_failure(world: IngestWorld) -> None:
+    assert world.statuses("ns_1/ingest/x.png", "/ingest/logos/x.png") == ["unchanged"] * 2
 
 
 def test_a_file_too_large_is_not_fetched(world: IngestWorld) -> None:
