@@ -11,6 +11,7 @@ from PIL import Image
 from handlers.photographs import PHOTOGRAPHS
 from handlers.recordings import FILMS, RATE, SOUNDS, samples_of
 from handlers.wheels import RealFile, fetch_missing
+from tests.core.media.faces import face
 from tests.core.media.pictures import encode
 from tests.core.media.recordings import encode_film, encode_sound
 
@@ -32,6 +33,12 @@ def pictures() -> dict[str, bytes]:
     found["grey.jpeg"] = encode(image.convert("L"), "JPEG")
     found["palette.png"] = encode(image.quantize(32), "PNG")
     return found
+
+
+def faces() -> dict[str, bytes]:
+    """Return the same, and a drawn face in every format: in small photographs none is found."""
+    drawn = face(3, 120)
+    return pictures() | {f"face.{kind.lower()}": encode(drawn, kind) for kind in _PICTURE_FORMATS}
 
 
 @lru_cache(maxsize=1)

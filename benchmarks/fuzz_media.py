@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.fuzz_files import films, pictures, sounds
+from benchmarks.fuzz_files import faces, films, pictures, sounds
 from core.adapters.media_onnx import OnnxMediaExtractor
 from core.adapters.media_process import ProcessLimits, ProcessMediaExtractor
 from core.deadline import Deadline
@@ -71,7 +71,7 @@ CASES = {
     "audio.chromaprint": Case(sounds, _processes("media")),
     "video.vpdq": Case(films, _processes("media")),
     "logo.sift": Case(pictures, _processes("logo")),
-    "face.dlib": Case(pictures, _processes("face")),
+    "face.dlib": Case(faces, _processes("face")),
     "image.onnx": Case(pictures, _with_a_model, _MODEL),
 }
 # What the parent says of a child that a file ended.

@@ -1,5 +1,5 @@
 """What extractors find again of altered copies, and what they take for a copy by mistake:
-`python -m benchmarks.media_quality [image.pdq] [audio.chromaprint] [video.vpdq]`.
+`python -m benchmarks.media_quality [image.pdq] [audio.chromaprint] [video.vpdq] [face.dlib]`.
 
 Real files out of pinned packages. References are stored as any document is, altered copies are
 searched with by a batch of the usual retriever, and judged as a scan judges them, by the
@@ -19,6 +19,8 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from benchmarks import media_alterations as ways
+from benchmarks.face_corpora import fetch_faces
+from benchmarks.face_quality import face_queries, references
 from benchmarks.media_corpora import Corpora, fetch
 from benchmarks.service import opened
 from core.app import App
@@ -40,6 +42,7 @@ T = TypeVar("T")
 _EXCERPT_SECONDS: Final = 10.0
 _EXCERPTS: Final = (0.13, 0.37, 0.61, 0.83)  # where they begin, as a share of the track
 _BATCH: Final = 20
+_ALLOWED: Final = {"TRAWL_FACES": "allowed"}
 # How far the seconds that a match names may be from the true ones. Frames are a second apart.
 _RIGHT_SECONDS: Final = {"audio": 0.5, "video": 1.0}
 
@@ -106,6 +109,11 @@ def main() -> None:
     answer: dict[str, dict[str, Any]] = {}
     for make, of_same in groupby(names, key=lambda name: known[name]):
         answer |= measure(list(of_same), corpora, make(corpora))
+    if "face.dlib" in asked or not asked:
+        faces = fetch_faces()
+        people = Corpora(pictures=references(faces), tracks=[], films=[])
+        made = (Query(each.way, each.source, each.data) for each in face_queries(faces))
+        answer |= measure(["face.dlib@v1"], people, made)
     print(json.dumps(answer))
 
 
@@ -114,7 +122,7 @@ def measure(
 ) -> dict[str, dict[str, Any]]:
     """Return, by extractor version and alteration, what was found; print it as a table."""
     answer: dict[str, dict[str, Any]] = {}
-    with tempfile.TemporaryDirectory() as name, opened(Path(name)) as app:
+    with tempfile.TemporaryDirectory() as name, opened(Path(name), _ALLOWED) as app:
         body = {"namespace_name": "bench"}
         namespace = app.namespaces.create(parse_model(StandaloneNamespaceCreate, body))
         benches = [_Bench(app, namespace, find_extractor(one)) for one in references]
@@ -245,7 +253,7 @@ class _Bench:
         limits = self.info.thresholds
         print(
             f"\n{self.info.reference}: {len(self._stored)} references; match up to "
-            f"{limits.match:.0f} {limits.unit}, review up to {limits.review:.0f}"
+            f"{limits.match:g} {limits.unit}, review up to {limits.review:g}"
         )
         titles = (
             "copies",

@@ -1,6 +1,6 @@
 """A service with stored vectors and a retriever over them, made without going through HTTP."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -34,9 +34,9 @@ def fill(folder: Path, vectors: Any) -> str:
 
 
 @contextmanager
-def opened(folder: Path) -> Iterator[App]:
+def opened(folder: Path, environment: Mapping[str, str] | None = None) -> Iterator[App]:
     """Yield the app on a data folder."""
-    app = build_app(Settings.local(folder, {}))
+    app = build_app(Settings.local(folder, environment or {}))
     try:
         yield app
     finally:
