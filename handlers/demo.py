@@ -78,7 +78,8 @@ def _load(client: Client, kind: str, references: Sequence[Path], folder: Path) -
     click.echo(f"loaded {report.loaded} {kind} in {seconds:.1f} s")
     for problem in (*report.failed, *report.unsearchable):
         click.echo(f"  not searchable: {problem.name}: {problem.reason}")
-    create_search(client, kind, (kind,), EXTRACTORS[kind], canary=_first_file(client, kind))
+    rule: JsonObject = {"canary": _first_file(client, kind)}
+    create_search(client, kind, (kind,), EXTRACTORS[kind], verdict=rule)
 
 
 def _first_file(client: Client, collection: str) -> str:

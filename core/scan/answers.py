@@ -145,6 +145,7 @@ def _place(document: JsonObject) -> JsonValue:
     """Return the part of the file that met the document best, None where it is the whole."""
     chunks = document.get("query_chunks")
     if not isinstance(chunks, list) or not chunks:
-        return None
+        box = document.get("query_box")
+        return {"box": box, "reference_box": document.get("reference_box")} if box else None
     best: JsonValue = max(chunks, key=lambda chunk: chunk["score"])
     return best

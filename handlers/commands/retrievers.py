@@ -23,6 +23,15 @@ def retrievers() -> None:
 @click.option(
     "--canary", metavar="ID", help="A reference that every scan must find, or nothing is clear."
 )
+@click.option(
+    "--block-at",
+    type=float,
+    metavar="SCORE",
+    help="From this score on it is a match.  [default: the extractor's]",
+)
+@click.option(
+    "--review-at", type=float, metavar="SCORE", help="From this one on a person should look."
+)
 @_json
 @connection_options()
 def create(
@@ -32,14 +41,20 @@ def create(
     collections: tuple[str, ...],
     extractor: str,
     canary: str | None,
+    block_at: float | None,
+    review_at: float | None,
     as_json: bool,
 ) -> None:
     """Make a retriever that finds the nearest documents of a file.
 
     Other retrievers are made through the API: POST /v1/retrievers.
     """
+    if (block_at is None) != (review_at is None):
+        raise click.UsageError("--block-at and --review-at are one rule: give both, or none")
+    rule = {"canary": canary, "block_at": block_at, "review_at": review_at}
+    verdict = {key: value for key, value in rule.items() if value is not None}
     with connection.open() as client:
-        made = create_search(client, name, collections, extractor, canary=canary)
+        made = create_search(client, name, collections, extractor, verdict=verdict)
     if as_json:
         print_json(made)
         return
@@ -81,11 +96,12 @@ def create_search(
     collections: tuple[str, ...],
     extractor: str,
     *,
-    canary: str | None = None,
+    verdict: JsonObject | None = None,
 ) -> JsonObject:
     """Make the retriever of one search over one media input; return it as stored.
 
-    `canary` is the id of a reference that every scan looks for too.
+    `verdict` is its rule: `canary`, the id of a reference that every scan looks for too, and
+    `block_at` with `review_at`.
     """
     info = _find_extractor(client, extractor, collections[0])
     kind = info["modalities"][0]
@@ -103,8 +119,8 @@ def create_search(
             }
         ],
     }
-    if canary is not None:
-        body["verdict"] = {"canary": canary}
+    if verdict:
+        body["verdict"] = verdict
     answer = client.call("POST", api_path("retrievers"), body)
     made: JsonObject = answer.get("retriever", answer)
     return made

@@ -4,12 +4,13 @@ The words for reasons are those of the report.
 """
 
 from collections import Counter
-from typing import Any, Final
+from typing import Final
 
 import click
 
 from core.types import JsonObject
 from handlers.commands.output import Cell, print_table, printable
+from handlers.report.match import match_of
 from handlers.report.words import reason_message, telling_reasons
 from handlers.scans import ScanReport
 
@@ -50,35 +51,44 @@ def verdict_cells(file: JsonObject) -> list[Cell]:
     """Return the cells verdict, best match, distance, where. The nearest of a clear file is shown
     too, where it is known: it says how far away "nothing near" was."""
     word = file["verdict"]
-    match = best_match(file)
-    if match is None:
+    cell = _deciding(file)
+    if cell is None:
         name = _NOTHING_NEAR if word == "clear" else ""
         return [Cell(word, STYLES[word]), Cell(name), Cell(""), Cell("")]
+    match = cell["best_match"]
     distance = match.get("distance")
     near = f"{match['score']:.3f}" if distance is None else f"{distance:g} {match['unit']}"
-    where = place_words(match) if word in ("block", "review") else ""
+    where = place_words(cell) if word in ("block", "review") else ""
     name = str(match.get("name") or match.get("document_id") or "")
     return [Cell(word, STYLES[word]), Cell(name), Cell(near), Cell(where)]
 
 
 def best_match(file: JsonObject) -> JsonObject | None:
     """Return the best match of the cells that decide; of a clear file the nearest there is."""
+    cell = _deciding(file)
+    return None if cell is None else cell["best_match"]
+
+
+def _deciding(file: JsonObject) -> JsonObject | None:
     found: list[JsonObject] = [
-        cell["best_match"]
+        cell
         for cell in file["retrievers"].values()
         if cell["verdict"] == file["verdict"] and cell["best_match"] is not None
     ]
-    return max(found, key=lambda match: match["score"], default=None)
+    return max(found, key=lambda cell: cell["best_match"]["score"], default=None)
 
 
-def place_words(match: JsonObject) -> str:
+def place_words(cell: JsonObject) -> str:
     """Say which part of the file met the document; without a place it is the whole."""
-    place: dict[str, Any] = match.get("place") or {}
-    if place.get("box"):
-        return "box " + ", ".join(f"{side:g}" for side in place["box"])
-    if place.get("start_ms") is None:
+    match = match_of(cell)
+    if match is None:
+        return ""
+    if match.box is not None:
+        return "box " + ", ".join(f"{side:g}" for side in match.box)
+    if match.moment is None:
         return "whole"
-    return f"{place['start_ms'] / 1000:.1f} s"
+    start_ms, end_ms = match.moment.query
+    return f"{start_ms / 1000:.1f}-{end_ms / 1000:.1f} s"
 
 
 def _word(cell: JsonObject | None) -> Cell:

@@ -27,12 +27,9 @@ def _card(n: int, file: JsonObject, sources: Sources) -> Html:
     words = verdict_words(file["verdict"])
     cells = file["retrievers"]
     found = [(name, cell) for name, cell in cells.items() if cell["verdict"] in FOUND]
-    skipped = [name for name, cell in cells.items() if cell["verdict"] == "not_applicable"]
-    quiet = [
-        (name, cell)
-        for name, cell in cells.items()
-        if cell["verdict"] not in FOUND and name not in skipped
-    ]
+    rest = [(name, cell) for name, cell in cells.items() if cell["verdict"] not in FOUND]
+    skipped = [one for one in rest if one[1]["verdict"] == "not_applicable"]
+    quiet = [one for one in rest if one[1]["verdict"] != "not_applicable"]
     head = element(
         "div",
         sign(file["verdict"]),
@@ -56,7 +53,7 @@ def _card(n: int, file: JsonObject, sources: Sources) -> Html:
     parts += [found_cell(name, cell, file, sources) for name, cell in found]
     lines = [quiet_cell(*one, sources) for one in quiet]
     if skipped:
-        lines.append(skipped_cells(skipped, sources))
+        lines.append(skipped_cells(skipped))
     if lines:
         parts.append(element("ul", *lines, class_="cells"))
     return element("article", *parts, class_=f"card {file['verdict']}", id=f"file-{n}")

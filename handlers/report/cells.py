@@ -6,9 +6,9 @@ from typing import Any, Final
 
 from core.types import JsonObject
 from handlers.report.context import Context
-from handlers.report.drawings import distance_scale, sign, timeline
+from handlers.report.drawings import boxed, distance_scale, sign, timeline
 from handlers.report.markup import Child, Html, element, join, shown
-from handlers.report.match import Match, match_of, other_documents
+from handlers.report.match import Box, Match, match_of, other_documents
 from handlers.report.thumbnails import Shown, ShowsFiles
 from handlers.report.words import (
     file_facts,
@@ -50,8 +50,8 @@ def found_cell(name: str, cell: JsonObject, file: JsonObject, sources: Sources) 
         heading,
         element(
             "div",
-            _figure("Scanned file", file["file"], file_facts(file), ours),
-            _figure("Reference", match.name, file_facts(match.facts), theirs),
+            _figure("Scanned file", file["file"], file, ours, match.box),
+            _figure("Reference", match.name, match.facts, theirs, match.reference_box),
             class_="pair" if ours.source or theirs.source else "pair low",
         ),
         _timelines(file, match, ours, theirs),
@@ -80,18 +80,17 @@ def quiet_cell(name: str, cell: JsonObject, sources: Sources) -> Html:
     )
 
 
-def skipped_cells(names: Sequence[str], sources: Sources) -> Html:
-    """Return one line for all retrievers that do not take such a file."""
+def skipped_cells(cells: Sequence[tuple[str, JsonObject]]) -> Html:
+    """Return one line for all retrievers that there was nothing to look for with, and why."""
     said = []
-    for name in names:
-        kinds = (sources.retrievers.get(name) or {}).get("takes") or ()
-        taken = f" (takes {', '.join(shown(kind, 20) for kind in kinds)})" if kinds else ""
-        said.append(shown(name, 100) + taken)
+    for name, cell in cells:
+        why = "; ".join(shown(reason_message(one)) for one in cell["reasons"])
+        said.append(why if why.startswith(name) else f"{shown(name, 100)}: {why or 'skipped'}")
     head = element(
         "p",
         sign("not_applicable"),
         element("strong", verdict_words("not_applicable").title),
-        element("span", "to this kind of file: ", ", ".join(said), class_="by"),
+        element("span", "; ".join(said), class_="by"),
         class_="line",
     )
     return element("li", head, class_="cell")
@@ -130,15 +129,17 @@ def _previews(file: JsonObject, match: Match, gallery: ShowsFiles | None) -> tup
     return gallery.of_file(file, at_ms), gallery.of_reference(match, there_ms)
 
 
-def _figure(role: str, name: str, facts: Sequence[str], preview: Shown) -> Html:
+def _figure(role: str, name: str, facts: JsonObject, preview: Shown, box: Box | None) -> Html:
     if preview.source is not None:
-        picture = element(
+        image = element(
             "img",
             src=preview.source,
             alt=f"{role}: {shown(name, 120)}",
             width=str(preview.width),
             height=str(preview.height),
         )
+        size = facts.get("width"), facts.get("height")
+        picture = boxed(image, box, size, (preview.width, preview.height))
     else:
         sound = preview.why is None
         text = "sound: see the waveform below" if sound else preview.why
@@ -147,7 +148,7 @@ def _figure(role: str, name: str, facts: Sequence[str], preview: Shown) -> Html:
         "figcaption",
         element("span", role, class_="role"),
         element("span", shown(name), class_="name"),
-        element("span", ", ".join(facts), class_="dim"),
+        element("span", ", ".join(file_facts(facts)), class_="dim"),
     )
     return element("figure", element("div", picture, class_="frame"), caption)
 
@@ -227,13 +228,19 @@ def _match_rows(
     if match.agreeing is not None and match.agreeing[1] > 1:
         yield "Pieces that agree", f"{match.agreeing[0]} of the {match.agreeing[1]} compared"
     if match.box is not None:
-        yield "Part of the picture", "box " + ", ".join(f"{side:g}" for side in match.box)
+        yield "Part of the file", _box_words(match.box)
+    if match.reference_box is not None:
+        yield "Part of the reference", _box_words(match.reference_box)
     turned = variant(match.variant)
     if turned is not None:
         yield "How", turned
     others = list(_others(cell, match, _rule(match.feature, name, sources)))
     if others:
         yield "Further references near", "; ".join(others[:5])
+
+
+def _box_words(box: Box) -> str:
+    return "left {:g}, top {:g}, right {:g}, bottom {:g} px; framed in the picture".format(*box)
 
 
 def _nearest(match: Match) -> str:

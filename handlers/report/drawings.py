@@ -4,9 +4,10 @@ Every one is decoration beside words that say the same, or has a title that does
 """
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 from handlers.report.markup import Html, element, join
+from handlers.report.match import Box
 from handlers.report.words import clock, span
 
 # Shapes that differ without colour, in a square of 24: an octagon, a triangle, a diamond, a disc.
@@ -20,6 +21,7 @@ _SIGNS: Final = {
 }
 _WIDE: Final = 960  # units of a timeline's width; it is drawn as wide as there is room
 _HIGH: Final = 56
+_SHAPE_TOLERANCE: Final = 0.05
 
 
 def sign(word: str) -> Html:
@@ -32,6 +34,27 @@ def sign(word: str) -> Html:
     if closed:
         parts.append(element("path", d=f"M{mark}", class_="mark"))
     return element("svg", *parts, class_=f"sign {word}", viewBox="0 0 24 24", aria_hidden="true")
+
+
+def boxed(picture: Html, box: Box | None, size: tuple[Any, Any], shown: tuple[int, int]) -> Html:
+    """Return a picture with a frame around the box, in px of the file's own `size`; `shown` is
+    the picture's. Where the two do not have the same shape, nothing is framed."""
+    if box is None or not all(isinstance(side, int) and side > 0 for side in size):
+        return picture
+    width, height = size
+    if abs(shown[0] * height / (shown[1] * width) - 1) > _SHAPE_TOLERANCE:
+        width, height = height, width  # turned by its metadata: boxes are of what is seen
+    if abs(shown[0] * height / (shown[1] * width) - 1) > _SHAPE_TOLERANCE:
+        return picture
+    left, top = max(box[0], 0), max(box[1], 0)
+    right, bottom = min(box[2], width), min(box[3], height)
+    if right <= left or bottom <= top:
+        return picture
+    sides = (("x", left), ("y", top), ("width", right - left), ("height", bottom - top))
+    rect = {name: f"{value:g}" for name, value in sides}
+    frames = (element("rect", class_=name, **rect) for name in ("halo", "box"))
+    drawing = element("svg", *frames, viewBox=f"0 0 {width} {height}", aria_hidden="true")
+    return element("span", picture, drawing, class_="boxed")
 
 
 def distance_scale(distance: float, block_at: float, review_at: float, unit: str) -> Html:

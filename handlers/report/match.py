@@ -6,6 +6,9 @@ from typing import Any
 
 from core.types import JsonObject
 
+# Left, top, right, bottom in px of the picture as it is shown.
+Box = tuple[float, float, float, float]
+
 
 @dataclass(frozen=True, slots=True)
 class Moment:
@@ -21,7 +24,7 @@ class Moment:
 class Match:
     """The nearest reference of a cell. `facts` are its type, size and so on, as they were stored;
     `path` and `sha256` those of the file that it was made from, `presigned_url` where the service
-    signed an address of it."""
+    signed an address of it; `box` and `reference_box` frame what met, unless all of it did."""
 
     document_id: str
     collection_id: str
@@ -34,7 +37,8 @@ class Match:
     path: str | None = None
     sha256: str | None = None
     moment: Moment | None = None
-    box: tuple[float, ...] | None = None
+    box: Box | None = None
+    reference_box: Box | None = None
     agreeing: tuple[int, int] | None = None
     variant: str | None = None
     presigned_url: str | None = None
@@ -66,8 +70,11 @@ def match_of(cell: Mapping[str, Any]) -> Match | None:
         path=path if isinstance(path, str) else None,
         sha256=internal.get("content_hash"),
         moment=_moment(document, best),
-        box=_box(best),
-        agreeing=_pair(document, "chunks_matched", "chunks_searched"),
+        box=_box((best.get("place") or {}).get("box")) or _box(document.get("query_box")),
+        reference_box=_box(document.get("reference_box")),
+        # Of points that are alike, those count that lie as they do in the other.
+        agreeing=_pair(document, "inliers", "chunks_searched")
+        or _pair(document, "chunks_matched", "chunks_searched"),
         variant=document.get("query_variant"),
         presigned_url=_presigned_url(document),
     )
@@ -124,11 +131,13 @@ def _moment(document: Mapping[str, Any], best: Mapping[str, Any]) -> Moment | No
     return Moment(query, _pair(found, "reference_start_ms", "reference_end_ms"), (query,))
 
 
-def _box(best: Mapping[str, Any]) -> tuple[float, ...] | None:
-    box = (best.get("place") or {}).get("box")
-    if not isinstance(box, list) or not all(isinstance(side, int | float) for side in box):
+def _box(value: Any) -> Box | None:
+    if not isinstance(value, list) or len(value) != 4:
         return None
-    return tuple(box)
+    if not all(isinstance(side, int | float) for side in value):
+        return None
+    left, top, right, bottom = value
+    return (left, top, right, bottom)
 
 
 def _pair(values: Mapping[str, Any], first: str, second: str) -> tuple[int, int] | None:

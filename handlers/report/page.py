@@ -122,6 +122,7 @@ def _top(report: Report) -> Html:
                 "div",
                 element("p", "Worst verdict", class_="role"),
                 element("p", words.title, class_="word"),
+                element("p", f"{counts[worst]} of {counted(len(report.files), 'file')}."),
                 element("p", f"{words.meaning} {words.advice}"),
             ),
             class_=f"worst {worst}",
@@ -155,16 +156,18 @@ def _moment(time: str) -> str:
 
 
 def _overview(report: Report) -> Html:
+    # The worst first; among equals in the order in which they were named.
+    ordered = sorted(enumerate(report.files, 1), key=lambda one: _rank(one[1]["verdict"]))
     rows = (
         element(
             "tr",
             element("td", sign(file["verdict"]), _title(file["verdict"]), class_="verdict"),
-            element("td", element("a", shown(file["file"], 120), href=f"#file-{n}")),
-            element("td", _best(file)),
+            element("td", element("a", f"{n}. {shown(file['file'], 120)}", href=f"#file-{n}")),
+            element("td", _found(file)),
         )
-        for n, file in enumerate(report.files, 1)
+        for n, file in ordered
     )
-    titles = (element("th", text, scope="col") for text in ("Verdict", "File", "Nearest reference"))
+    titles = (element("th", text, scope="col") for text in ("Verdict", "File", "What was found"))
     return element(
         "section",
         element("h2", "At a glance"),
@@ -176,9 +179,15 @@ def _title(word: str) -> Html:
     return element("span", verdict_words(word).title)
 
 
-def _best(file: JsonObject) -> str:
-    if file["verdict"] not in FOUND:
-        return "–"
+def _rank(word: str) -> int:
+    return WORST_FIRST.index(word) if word in WORST_FIRST else 0
+
+
+def _found(file: JsonObject) -> str:
+    """Return what decides: the nearest reference and how near, or why nothing can be said."""
+    if file["verdict"] not in (*FOUND, "clear"):
+        telling = telling_reasons(file["reasons"])
+        return reason_words(telling[0]["code"]) if telling else "–"
     matches = [
         match
         for cell in file["retrievers"].values()
@@ -186,10 +195,12 @@ def _best(file: JsonObject) -> str:
     ]
     best = max(matches, key=lambda match: match.score, default=None)
     if best is None:
-        return "–"
-    if best.distance is None:
-        return f"{shown(best.name, 120)} (score {best.score:.3g})"
-    return f"{shown(best.name, 120)} ({best.distance} {shown(best.unit, 20)})"
+        return "nothing near"
+    far = f"score {best.score:.3g}"
+    if best.distance is not None:
+        far = f"{best.distance} {shown(best.unit, 20)} away"
+    named = f"{shown(best.name, 120)} ({far})"
+    return named if file["verdict"] in FOUND else f"nothing near; the nearest is {named}"
 
 
 def _unchecked(report: Report) -> Html:
@@ -240,7 +251,6 @@ def _retriever(retriever: JsonObject, report: Report) -> Html:
         ("Takes", kinds),
         *_collections(retriever, cells, report.context),
         *_thresholds(retriever, report.context),
-        ("Thresholds from", report.context.rule_source(retriever)),
         ("Control search", canary_words(retriever.get("canary"))),
     ]
     terms = (element("div", element("dt", term), element("dd", said)) for term, said in rows)
@@ -274,6 +284,10 @@ def _collections(
 
 
 def _thresholds(retriever: JsonObject, context: Context) -> Iterator[tuple[str, Child]]:
+    if not retriever.get("thresholds"):
+        yield "Thresholds", "none: what this retriever finds cannot be judged"
+        return
+    yield "Thresholds from", context.rule_source(retriever)
     for uri, scale in (retriever.get("thresholds") or {}).items():
         feature = context.feature(uri)
         block_at, review_at = scale["block_at"], scale["review_at"]

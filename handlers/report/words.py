@@ -20,7 +20,7 @@ class VerdictWords:
 VERDICTS: Final = {
     "block": VerdictWords(
         "Match",
-        "A reference is within the distance at which this rule says: block.",
+        "A reference is as near as the retriever's rule asks of a match.",
         "Treat it as a copy of the reference until a person has decided otherwise.",
     ),
     "review": VerdictWords(
@@ -66,6 +66,13 @@ _REASONS: Final = {
     "nothing_compared": "There was nothing to compare with",
     "unsearchable_documents": "Some references cannot be compared with anything",
     "not_all_compared": "Not all references were compared",
+    "no_thresholds": "No rule says which scores are a match",
+    "no_search": "The retriever compares no files",
+    "left_out": "Something near was found, and left out of the answer",
+    "no_score": "A document has no score to judge by",
+    "no_best_score": "It is not known how near the nearest was",
+    "documents_elsewhere": "The documents found were too large for the answer",
+    "canary_unchecked": "The control search was not made",
     "unreachable": "The retriever's thresholds are higher than any score",
     "not_exact": "It is not proven that nothing nearer was passed over",
     "approximate": "It is not proven that nothing nearer was passed over",
@@ -79,7 +86,9 @@ _CONSEQUENCE: Final = "no_query_chunks"
 # In place of messages that speak of the retriever's parts.
 _MESSAGES: Final = {
     "no_query_chunks": "nothing was found in the file that could be compared",
-    "no_search": "the retriever compares no files: it has no search that looks for them",
+    "no_search": "the retriever has no search that looks for the file",
+    "no_thresholds": "neither the retriever nor its extractor has a rule for scores: give the "
+    "retriever one (block_at, review_at)",
 }
 # Which of two opposite turns it was is left open: a viewer sees it.
 _VARIANTS: Final = {

@@ -101,3 +101,11 @@ def test_a_name_alone_means_the_collections_version(
 def test_a_version_that_is_not_there_is_refused() -> None:
     with pytest.raises(ClientError, match="known: image.pdq@v2, image.pdq@v1"):
         create_search(cast(Client, Service()), "r", ("old",), "image.pdq@v3")
+
+
+def test_a_rule_of_its_own_is_given_whole(trawl: Trawl, folder: Path) -> None:
+    load_folder(trawl, folder)
+    create = ("retrievers", "create", "strict", *INTO_PHOTOS, "--block-at", "0.99")
+    assert "give both" in trawl.run(*create, status=2).stderr
+    made = trawl.json(*create, "--review-at", "0.9")
+    assert (made["verdict"]["block_at"], made["verdict"]["review_at"]) == (0.99, 0.9)

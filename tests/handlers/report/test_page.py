@@ -112,14 +112,14 @@ def test_a_match_does_not_hide_what_was_not_checked() -> None:
     cells = {
         "copies": cell("block", **match()),
         "sounds": cell("unknown", ("media_unreadable", "no sound in it")),
-        "films": cell("not_applicable", ("not_applicable", "takes video")),
+        "films": cell("not_applicable", ("not_applicable", "the file has no film")),
     }
     held = [retriever(), retriever("sounds"), retriever("films", takes=["video"])]
     text = text_of(render(report(file_of("a.mp4", "block", cells), retrievers=held)))
     assert "not everything could be checked: see below" in text
     assert "no sound in ita.mp4" in text
     assert "Everything checkedno" in text
-    assert "Not applicableto this kind of file: films (takes video)" in text
+    assert "Not applicablefilms: the file has no film" in text
 
 
 def test_a_file_that_never_reached_the_service_says_why() -> None:
@@ -199,3 +199,73 @@ def test_what_only_follows_is_left_out_but_never_the_last_reason() -> None:
     assert telling_reasons([cause, follows, other]) == [cause, other]
     assert telling_reasons([follows]) == [follows]
     assert reason_words("never heard of it") == "It could not be compared completely"
+
+
+def boxed_match(box: list[float], size: tuple[int, int] = (320, 200)) -> str:
+    """Return the page of a match in a box of a file of that size, shown at 160 x 100."""
+    found = match()
+    found["documents"][0] |= {
+        "query_box": box,
+        "reference_box": [0, 0, 640, 480],
+        "inliers": 23,
+        "chunks_matched": 90,
+        "chunks_searched": 600,
+    }
+    file = file_of("logo.jpg", "block", {"copies": cell("block", **found)})
+    file |= {"width": size[0], "height": size[1]}
+    return render(report(file), Pictures(Shown("data:image/jpeg;base64,AA", 160, 100)))
+
+
+def test_what_met_is_framed_in_both_pictures() -> None:
+    page = boxed_match([32, 20, 400, 100])
+    # Of the reference's 640 x 480 no part is framed: its picture has another shape.
+    assert page.count('class="boxed"') == 1
+    assert 'viewBox="0 0 320 200"' in page
+    assert '<rect class="box" x="32" y="20" width="288" height="80">' in page
+    assert "left 32, top 20, right 400, bottom 100 px" in page
+    assert "23 of the 600 compared" in page
+
+
+@pytest.mark.parametrize(
+    ("box", "size"),
+    [
+        ([500, 20, 600, 100], (320, 200)),
+        ([32, 20, 32, 100], (320, 200)),
+        ([32, 20, 64, 100], (300, 300)),
+        ([1, 2, 3], (320, 200)),
+    ],
+)
+def test_a_box_that_cannot_be_right_is_not_drawn(box: list[float], size: tuple[int, int]) -> None:
+    assert 'class="boxed"' not in boxed_match(box, size)
+
+
+def test_a_picture_that_its_metadata_turns_is_framed_as_it_is_seen() -> None:
+    assert 'viewBox="0 0 320 200"' in boxed_match([32, 20, 64, 100], (200, 320))
+
+
+def test_the_worst_stand_first_and_each_says_why() -> None:
+    near = match(distance=90)
+    files = [
+        file_of("a", "clear", {"copies": cell("clear", **near)}),
+        file_of("b", "clear"),
+        file_of("c", "unknown", {"copies": cell("unknown", ("too_short", "3 s are too short"))}),
+        file_of("d", "block", {"copies": cell("block", **match())}),
+    ]
+    glance = render(report(*files)).partition("At a glance")[2].partition("</table>")[0]
+    said = [re.sub(r"<[^>]+>", " ", row).split("  ") for row in glance.split("<tr>")[2:]]
+    rows = [" ".join(" ".join(row).split()) for row in said]
+    assert rows == [
+        "Match 4. d original.png (2 bits away)",
+        "Not determined 3. c There is too little in the file to compare",
+        "No match found 1. a nothing near; the nearest is original.png (90 bits away)",
+        "No match found 2. b nothing near",
+    ]
+
+
+def test_a_retriever_without_a_rule_says_that_nothing_can_be_judged() -> None:
+    reason = ("no_thresholds", "no distances are known to mean anything for mixpeek://x")
+    file = file_of("a", "unknown", {"copies": cell("unknown", reason)})
+    page = render(report(file, retrievers=[retriever(thresholds={})]))
+    assert "none: what this retriever finds cannot be judged" in page
+    assert "mean anything" not in page
+    assert "block_at" in page
