@@ -208,6 +208,9 @@ def _mapped_errors() -> Iterator[None]:
             raise UnavailableError(
                 "the records table is throttled", retry_after_seconds=1.0
             ) from error
+        if error_code(error) == "400":
+            # botocore's word for a refusal whose body it cannot read. Nothing was written.
+            raise UnavailableError("the records table gave an answer that was torn") from error
         raise map_error(error, "the records table") from error
     except BotoCoreError as error:
         raise map_error(error, "the records table") from error

@@ -1,7 +1,7 @@
 """Things of one kind in a namespace, each with an id and a name that is unique among them."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Final
 
 from core.errors import (
@@ -19,12 +19,18 @@ _MAX_NAME: Final = 200  # characters, the most that any kind allows
 
 
 class Directory:
-    """One kind (`col`, `ret`) in the records; a name can never be taken for an id."""
+    """One kind (`col`, `ret`) in the records; a name can never be taken for an id.
 
-    def __init__(self, records: Records, kind: str, resource: str) -> None:
+    `reserved` are names that new things may not have: their addresses mean something else.
+    """
+
+    def __init__(
+        self, records: Records, kind: str, resource: str, *, reserved: Collection[str] = ()
+    ) -> None:
         self._records = records
         self._kind = kind
         self._resource = resource
+        self._reserved = reserved
         self._id_like = re.compile(rf"{kind}_[0-9a-f]{{24}}")
 
     def get(self, namespace_id: str, id_or_name: str) -> Record:
@@ -100,6 +106,8 @@ class Directory:
             fault = "a name has no slash, no control characters and no spaces around it"
         elif self._id_like.fullmatch(name):
             fault = "a name may not look like an id"
+        elif name in self._reserved:
+            fault = f"{name!r} is reserved: its address means something else"
         if fault:
             path = f"{self._resource}_name"
             raise InvalidRequestError(f"{path}: {fault}", [Problem(path, fault)])

@@ -1,7 +1,7 @@
 """Retrievers of a namespace: created, found by id or name, versioned, cloned, deleted."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from core.catalog.collections import PATCH_ATTEMPTS, CollectionCatalog, refuse_null
 from core.catalog.directory import Directory
@@ -27,6 +27,9 @@ from core.ports.records import Record, Records
 from core.registry import find_stage, stage_names
 from core.types import JsonObject
 
+# `GET /v1/retrievers/stages` lists the stages there are: no retriever could be read there.
+_RESERVED: Final = ("stages",)
+
 # Validates stages, parameters, templates and feature URIs; raises with every fault at once.
 Check = Callable[[Namespace, Retriever], None]
 
@@ -35,7 +38,7 @@ class RetrieverCatalog:
     """What retrievers there are. Whoever writes one brings the engine's `check` along."""
 
     def __init__(self, records: Records, collections: CollectionCatalog) -> None:
-        self._directory = Directory(records, "ret", "retriever")
+        self._directory = Directory(records, "ret", "retriever", reserved=_RESERVED)
         self._collections = collections
 
     def find(self, namespace_id: str, id_or_name: str) -> Retriever:

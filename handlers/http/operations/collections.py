@@ -17,13 +17,19 @@ def create_collection(call: Call) -> JsonObject:
 
 def list_collections(call: Call) -> JsonObject:
     """List the namespace's collections."""
-    collections = [
-        call.app.collections.describe(collection)
-        for collection in call.app.collections.all(call.namespace.namespace_id)
-    ]
+    describe = call.app.collections.describe
+    found = {
+        one.collection_id: one for one in call.app.collections.all(call.namespace.namespace_id)
+    }
+    # What its vectors are stands in a collection's manifest. That is read of the page alone, unless
+    # what is asked for may depend on it.
+    whole = call.body.filters is not None or call.body.sort is not None
+    items = [describe(one) if whole else one.to_json() for one in found.values()]
     results, pagination, total = list_items(
-        collections, call.body, name_field="collection_name", id_field="collection_id"
+        items, call.body, name_field="collection_name", id_field="collection_id"
     )
+    if not whole:
+        results = [describe(found[item["collection_id"]]) for item in results]
     return {"results": results, "pagination": pagination, "total_count": total}
 
 

@@ -74,6 +74,7 @@ def _cancelled(*codes: str) -> ClientError:
         (_cancelled("None", "ConditionalCheckFailed"), ConflictError),
         (_cancelled("TransactionConflict", "None"), ConflictError),
         (_cancelled("ThrottlingError", "None"), UnavailableError),
+        (client_error("400"), UnavailableError),  # its body was torn
         (client_error("AccessDeniedException"), TrawlError),
         (client_error("ResourceNotFoundException"), TrawlError),
     ],

@@ -203,3 +203,13 @@ def test_feature_dependencies_are_found_wherever_they_stand(app: App, namespace:
         {"scheme": "mixpeek", "extractor": "image.pdq", "version": "v1", "output": "hash"}
     ]
     assert answer["fusion"] == "max"
+
+
+def test_a_name_whose_address_means_something_else_is_refused(
+    app: App, namespace: Namespace, made: Retriever
+) -> None:
+    with pytest.raises(InvalidRequestError, match="retriever_name: 'stages' is reserved"):
+        app.retrievers.create(namespace, request("stages"), check=accept)
+    with pytest.raises(InvalidRequestError, match="reserved"):
+        patch(app, namespace, retriever_name="stages")
+    assert app.retrievers.find("space", made.retriever_id).retriever_name == "nearest"
