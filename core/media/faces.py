@@ -55,14 +55,15 @@ def extract_faces(data: bytes, *, declared_type: str | None, max_chunks: int | N
             "nothing was compared"
         )
         return Extraction((), media, (*notes, MediaWarning("no_face", message)))
-    most = min(MAX_FACES, max_chunks or MAX_FACES)
+    most, cut = min(MAX_FACES, max_chunks or MAX_FACES), None
     if len(found) > most:
         message = f"{most} of {len(found)} faces were read, the largest"
         notes.append(MediaWarning("chunks_sampled", message))
+        cut = len(found) if most == max_chunks else None
     chunks = tuple(
         Chunk(models.descriptor(pixels, seen), Place(box=box)) for seen, box in found[:most]
     )
-    return Extraction(chunks, media, tuple(notes))
+    return Extraction(chunks, media, tuple(notes), cut)
 
 
 class FaceModels:
