@@ -36,6 +36,7 @@ from core.ingest.ingest import Ingest
 from core.jobs.catalog import JobCatalog
 from core.jobs.store import JobStore
 from core.jobs.work import JobWork
+from core.media.metering import MediaMeter
 from core.media.rules import ExtractorRules
 from core.plan.cache import PlanCache
 from core.plan.version import planner_version
@@ -121,7 +122,8 @@ def build_app(settings: Settings, *, base_url: str = "http://127.0.0.1:8080") ->
     store = _collection_store(settings, backends)
     collections = CollectionCatalog(records, store, rules)
     retrievers = RetrieverCatalog(records, collections)
-    services = _services(settings, backends, rules, store, collections)
+    meter = MediaMeter(settings.media_memory_mb)
+    services = _services(settings, backends, rules, store, collections, meter=meter)
     planner = Planner(retrievers, collections, store, PlanCache(records, backends.index))
     delivery = _delivery(settings, backends)
     scan_store = ScanStore(records, backends.results, settings.results_days * _DAY_S)
@@ -133,7 +135,7 @@ def build_app(settings: Settings, *, base_url: str = "http://127.0.0.1:8080") ->
         clear=(job_store.clear, scan_store.clear),
     )
     engine = Engine(_for_jobs(services), planner, delivery)
-    work = JobWork(job_store, buckets, namespaces, retrievers, engine, _memory_mb())
+    work = JobWork(job_store, buckets, namespaces, retrievers, engine, _memory_mb(), meter)
     jobs, close_jobs = _job_catalog(settings, backends, work)
     return App(
         settings=settings,
@@ -169,6 +171,8 @@ def _services(
     rules: ExtractorRules,
     store: CollectionStore,
     collections: CollectionCatalog,
+    *,
+    meter: MediaMeter,
 ) -> Services:
     fetch = FetchRules(
         max_bytes=_largest_file(settings),
@@ -181,7 +185,7 @@ def _services(
         store=store,
         collections=collections,
         vectors=vectors,
-        extractor=media_extractor(settings, backends.results, rules, fetch),
+        extractor=media_extractor(settings, backends.results, rules, fetch, meter),
         fetcher=ContentFetcher(fetch),
         read_object=partial(read_object, backends.buckets, backends.assets_bucket),
         pool=pool,

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from core.adapters.fetch_rules import FetchRules
 from core.jobs.work import JobWork
+from core.media.metering import MediaMeter
 from core.media.rules import ExtractorRules
 from core.ports.blobs import Blobs, BlobStores
 from core.ports.jobs import JobRunner
@@ -128,9 +129,12 @@ def extractor_rules(settings: Settings) -> ExtractorRules:
 
 
 def media_extractor(
-    settings: Settings, results: Blobs, rules: ExtractorRules, fetch: FetchRules
+    settings: Settings, results: Blobs, rules: ExtractorRules, fetch: FetchRules, meter: MediaMeter
 ) -> MediaExtractor:
-    """Return what turns files into vectors: here, or in functions that the settings name."""
+    """Return what turns files into vectors: here, or in functions that the settings name.
+
+    `meter` counts the calls of those.
+    """
     from core.adapters.media_choice import choose_extractors
 
     if settings.media_function is None:
@@ -140,9 +144,9 @@ def media_extractor(
     return choose_extractors(
         rules,
         fetch,
-        decoding=LambdaMediaExtractor(settings.media_function, results),
+        decoding=LambdaMediaExtractor(settings.media_function, results, meter=meter),
         deployed={
-            extra: partial(LambdaMediaExtractor, function, results)
+            extra: partial(LambdaMediaExtractor, function, results, meter=meter)
             for extra, function in settings.media_extras
         },
     )

@@ -89,6 +89,8 @@ class Settings:
     data_dir: Path | None = _setting("TRAWL_DATA_DIR", _path)
     # On AWS, the function that reads media; None: child processes of this one do.
     media_function: str | None = _setting("TRAWL_MEDIA_FUNCTION", _text)
+    # The memory of such a function, of which a job's cost is reckoned.
+    media_memory_mb: int = _setting("TRAWL_MEDIA_MEMORY_MB", _integer(128, 10_240), 128)
     # On AWS, functions of their own for extractors that are extras: `extra=function`, with commas.
     media_extras: tuple[tuple[str, str], ...] = _setting("TRAWL_MEDIA_EXTRAS", _pairs, ())
     # The S3 vector bucket of collections with `"engine": "s3vectors"`; None: there can be none.

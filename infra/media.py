@@ -58,11 +58,16 @@ class Media(Construct):
     @property
     def environment(self) -> dict[str, str]:
         """What a function is told that hands files to these."""
+        own = variables(
+            media_function=self.function.function_name,
+            media_memory_mb=self._settings.media_memory_mb,
+        )
         if not self.extras:
-            return variables(media_function=self.function.function_name)
+            return own
         named = ",".join(f"{extra}={made.function_name}" for extra, made in self.extras.items())
         return {
-            **variables(media_function=self.function.function_name, media_extras=named),
+            **own,
+            **variables(media_extras=named),
             **_model_environment(self._settings),
             # Who names it allows it: docs/faces.md says what that means.
             **(variables(faces="allowed") if "face" in self.extras else {}),

@@ -28,6 +28,7 @@ from core.errors import (
     UnavailableError,
 )
 from core.media.extractors import ExtractorInfo, find_extractor
+from core.media.metering import MediaMeter
 from core.media.wire import MAX_HEADER_BYTES, read_header, unpack_extraction
 from core.ports.blobs import Blobs
 from core.ports.media import Extraction
@@ -58,7 +59,8 @@ class InvokesLambda(Protocol):
 
 
 class LambdaMediaExtractor:
-    """A `MediaExtractor` that invokes `function`, a name or ARN; `blobs` carries large files.
+    """A `MediaExtractor` that invokes `function`, a name or ARN; `blobs` carries large files, and
+    `meter` counts the calls.
 
     A call that outlasts its deadline is left alone, and ends within 30 s.
     """
@@ -69,11 +71,13 @@ class LambdaMediaExtractor:
         blobs: Blobs,
         *,
         client: InvokesLambda | None = None,
+        meter: MediaMeter | None = None,
         inline_bytes: int = INLINE_BYTES,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._function = function
         self._blobs = blobs
+        self._meter = meter or MediaMeter()
         self._inline_bytes = inline_bytes
         self._sleep = sleep
         self._client: LazyClient[InvokesLambda] = LazyClient(
@@ -158,6 +162,7 @@ class LambdaMediaExtractor:
         from botocore.exceptions import BotoCoreError, ClientError
         from urllib3.exceptions import HTTPError
 
+        began = time.monotonic()
         try:
             answer = self._client().invoke(
                 FunctionName=self._function, InvocationType="RequestResponse", Payload=payload
@@ -171,6 +176,8 @@ class LambdaMediaExtractor:
             raise map_error(error, "the media function") from error
         except (BotoCoreError, HTTPError, OSError) as error:
             raise map_error(error, "the media function") from error
+        # What failed is billed too; what was refused came to no function.
+        self._meter.add(time.monotonic() - began)
         if "FunctionError" in answer:
             raise _function_error(raw)
         return read_header(raw)

@@ -17,6 +17,7 @@ from core.jobs.manifest import Chunk, parse_line
 from core.jobs.progress import ChunkState, Part
 from core.jobs.rows import Outcome, PartBuffer, read_rows, split_retryable
 from core.jobs.store import Job, JobStore
+from core.media.metering import MediaMeter, MediaUse
 
 # ended: saved, look what is next. late: out of time. lost: another execution was faster.
 # over: the job was stopped, deleted, or is at another run.
@@ -70,8 +71,11 @@ class ChunkWorker:
     answerer: Answerer
     limits: ChunkLimits
     memory_mb: int
+    media: MediaMeter
     _size: int = 0
     _since: float = 0.0
+    # A function works on one chunk at a time: what its process uses meanwhile is this chunk's.
+    _media_since: MediaUse = MediaUse()
     _has_saved: bool = False
 
     async def work(self, deadline: Deadline) -> bool:
@@ -80,7 +84,7 @@ class ChunkWorker:
             return False
         stop = Deadline(deadline.at - self.limits.margin_s)
         self._size = self.limits.batch_lines
-        self._since = time.monotonic()
+        self._since, self._media_since = time.monotonic(), self.media.read()
         while True:
             todo, state = await asyncio.to_thread(self._next)
             if todo is None:
@@ -168,13 +172,15 @@ class ChunkWorker:
         results, folder = self.store.results, self.job.folder
         parts = buffer.write(results, folder, self.chunk.number)
         parts += todo.rest(done).write(results, folder, self.chunk.number)
-        now = time.monotonic()
-        seconds = now - self._since
+        now, media_now = time.monotonic(), self.media.read()
+        seconds, media = now - self._since, media_now.since(self._media_since)
         new = replace(
             todo.advance(state, done, parts),
             seconds=state.seconds + seconds,
             gb_seconds=state.gb_seconds + seconds * self.memory_mb / 1024,
             calls=state.calls + (not self._has_saved),
+            media_gb_seconds=state.media_gb_seconds + media.gb_seconds,
+            media_calls=state.media_calls + media.calls,
         )
         try:
             self.store.save_chunk(self.job, new)
@@ -182,7 +188,7 @@ class ChunkWorker:
             for part in parts:
                 results.delete(part.key)
             return "lost"
-        self._since, self._has_saved = now, True
+        self._since, self._media_since, self._has_saved = now, media_now, True
         return "ended"
 
     @property

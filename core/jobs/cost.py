@@ -22,8 +22,9 @@ _TRANSITIONS_PER_CHUNK: Final = 2
 # A unit of writing is 1 KB, one of reading 4 KB.
 _WRITES_PER_READ: Final = 4
 COVERS: Final = (
-    "the job function's work on chunks, what it asks of S3 and DynamoDB, and Step Functions; "
-    "not the media function, planning and finishing, storage, transfer, or looking at the job"
+    "the job function's work on chunks, the media functions that it calls, what it asks of S3 and "
+    "DynamoDB, and Step Functions; not fetching the files, planning and finishing, storage, "
+    "transfer, or looking at the job"
 )
 
 
@@ -31,7 +32,7 @@ def estimate_cost(totals: Totals, chunks: int) -> JsonObject:
     """Return the cost of a job; 0 where its seconds cost nothing, as on a laptop."""
     on_aws = totals.gb_seconds > 0
     requests = {
-        "lambda": totals.calls,
+        "lambda": totals.calls + totals.media_calls,
         "state_transitions": (
             totals.calls * _TRANSITIONS_PER_CALL + totals.chunks * _TRANSITIONS_PER_CHUNK
         ),
@@ -49,12 +50,13 @@ def estimate_cost(totals: Totals, chunks: int) -> JsonObject:
         "dynamodb_write": DYNAMODB_WRITE,
         "dynamodb_read": DYNAMODB_READ,
     }
-    usd = totals.gb_seconds * LAMBDA_GB_SECOND
+    usd = (totals.gb_seconds + totals.media_gb_seconds) * LAMBDA_GB_SECOND
     usd += sum(count * prices[name] for name, count in requests.items())
     return {
         "estimated": True,
         "usd": round(usd, 6) if on_aws else 0.0,
         "lambda_gb_seconds": round(totals.gb_seconds, 3),
+        "media_gb_seconds": round(totals.media_gb_seconds, 3) if on_aws else 0.0,
         "requests": requests if on_aws else dict.fromkeys(requests, 0),
         "prices": PRICES,
         "covers": COVERS,

@@ -47,7 +47,8 @@ class ChunkState:
     """`position` of the chunk's `lines` lines are done; `version` is its record's (0: none yet).
 
     `seconds` and `gb_seconds` are what the work took, `calls` how many calls of the
-    function saved something, `write_units` (DynamoDB's: kilobytes) what all saves wrote here.
+    function saved something, `write_units` (DynamoDB's: kilobytes) what all saves wrote here,
+    `media_gb_seconds` and `media_calls` what the work asked of media functions.
     """
 
     number: int
@@ -58,6 +59,8 @@ class ChunkState:
     gb_seconds: float = 0.0
     calls: int = 0
     write_units: int = 0
+    media_gb_seconds: float = 0.0
+    media_calls: int = 0
     version: int = 0
 
     @classmethod
@@ -107,6 +110,8 @@ class Totals:
     calls: int
     saves: int
     write_units: int
+    media_gb_seconds: float
+    media_calls: int
     files: int
 
 
@@ -134,6 +139,8 @@ def add_up(states: Iterable[ChunkState], *, due_run: int | None = None) -> Total
         calls=sum(state.calls for state in states),
         saves=sum(state.version for state in states),
         write_units=sum(state.write_units for state in states),
+        media_gb_seconds=sum(state.media_gb_seconds for state in states),
+        media_calls=sum(state.media_calls for state in states),
         files=sum(len(state.parts) for state in states),
     )
 

@@ -4,7 +4,7 @@ under Step Functions. Every step may die at any point, and may be run twice, als
 import asyncio
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from core.catalog.namespaces import NamespaceCatalog
 from core.catalog.retrievers import RetrieverCatalog
@@ -25,6 +25,7 @@ from core.jobs.planning import plan_chunks, read_chunk, read_chunks, write_remai
 from core.jobs.progress import add_up
 from core.jobs.rows import GaveUpError, LinesLostError, Outcome, PartBuffer, line_error
 from core.jobs.store import Job, JobStore, StoredStatus
+from core.media.metering import MediaMeter
 from core.models.jobs import JobSettings
 from core.ports.blobs import BlobStores
 from core.ports.jobs import JobRun, PlannedChunks
@@ -36,7 +37,7 @@ _log = logging.getLogger("trawl.jobs")
 @dataclass(frozen=True, slots=True)
 class JobWork:
     """`core.ports.jobs.JobSteps` over stores and an engine. `memory_mb` is what a second of this
-    function costs, 0 where it costs nothing."""
+    function costs, 0 where it costs nothing; `media` counts what its process asks of others."""
 
     store: JobStore
     buckets: BlobStores
@@ -44,6 +45,7 @@ class JobWork:
     retrievers: RetrieverCatalog
     engine: RunsBatches
     memory_mb: int = 0
+    media: MediaMeter = field(default_factory=MediaMeter)
     limits: ChunkLimits = ChunkLimits()
     patience: Patience = Patience()
 
@@ -168,6 +170,7 @@ class JobWork:
             answerer=Answerer(self.engine, self.retrievers, namespace, settings, self.patience),
             limits=self.limits,
             memory_mb=self.memory_mb,
+            media=self.media,
         )
 
     def _nothing(self, run: JobRun) -> PlannedChunks:

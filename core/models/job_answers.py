@@ -30,7 +30,10 @@ class JobCost(Answer):
 
     estimated: Literal[True]
     usd: float
-    lambda_gb_seconds: float
+    lambda_gb_seconds: float = Field(description="Of the job function.")
+    media_gb_seconds: float = Field(
+        description="Of the media functions, by the caller's clock: a little more than is billed."
+    )
     requests: dict[str, int] = Field(description="How many of each kind, by name.")
     prices: str = Field(description="Whose prices, and of when.")
     covers: str = Field(description="What is counted, and what is not.")

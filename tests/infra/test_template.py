@@ -116,7 +116,7 @@ def test_the_function_reads_what_the_stack_sets(resources: Resources) -> None:
     function = function_of(resources, API)
     environment = function["Environment"]["Variables"]
     read = {name: json.dumps(value) for name, value in environment.items()}
-    for name in ("TRAWL_CACHE_MB", "TRAWL_RESULTS_DAYS"):
+    for name in ("TRAWL_CACHE_MB", "TRAWL_RESULTS_DAYS", "TRAWL_MEDIA_MEMORY_MB"):
         read[name] = environment[name]
     settings = Settings.from_environment(read)
     assert "Table" in str(settings.table)
@@ -124,6 +124,7 @@ def test_the_function_reads_what_the_stack_sets(resources: Resources) -> None:
     assert settings.cache_mb * 2 <= function["MemorySize"]
     media = json.loads(str(settings.media_function))
     assert resources[media["Ref"]]["Properties"]["Handler"] == MEDIA
+    assert resources[media["Ref"]]["Properties"]["MemorySize"] == settings.media_memory_mb
 
 
 def test_every_function_runs_one_thread_of_numpys_own(resources: Resources) -> None:

@@ -19,6 +19,7 @@ from core.adapters.blobs_directory import DirectoryBlobStores
 from core.adapters.media_lambda import PREFIX, LambdaMediaExtractor
 from core.deadline import Deadline
 from core.errors import DeadlineError, MediaError, TrawlError, UnavailableError
+from core.media.metering import MediaMeter
 from core.ports.blobs import BlobInfo, Blobs
 from core.ports.media import MediaExtractor
 from handlers import media, presigned
@@ -101,6 +102,35 @@ class TestContractOfLargeFiles(MediaExtractorContract):
         yield extractor
         extractor.close()
         assert list(blobs.list("")) == []
+
+
+def test_calls_that_came_to_the_function_are_counted(blobs: Blobs) -> None:
+    """Refused ones are not billed; those that failed are."""
+    whole = FunctionInProcess()
+
+    class Busy:
+        calls = 0
+
+        def invoke(self, **given: Any) -> Any:
+            self.calls += 1
+            if self.calls == 1:
+                raise refused("TooManyRequestsException", 429)
+            if self.calls == 2:
+                return failed("Sandbox.Timedout", "Task timed out after 20.00 seconds")
+            return whole.invoke(**given)
+
+    meter = MediaMeter(2048)
+    extractor = LambdaMediaExtractor(
+        "media", blobs, client=Busy(), meter=meter, sleep=lambda _: None
+    )
+    with pytest.raises(MediaError):
+        read(extractor)
+    assert meter.read().calls == 1
+    before = meter.read()
+    read(extractor)
+    used = meter.read().since(before)
+    assert used.calls == 1
+    assert 0 < used.gb_seconds < 120
 
 
 def test_an_event_holds_bytes_or_a_url_that_is_gone_afterwards(

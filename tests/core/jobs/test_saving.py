@@ -1,13 +1,17 @@
 """What is saved of a chunk, how often, and what happens if objects of a job are gone."""
 
 import asyncio
+from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import orjson
 import pytest
 
 from core.deadline import Deadline
 from core.jobs.chunk_work import ChunkLimits
+from core.jobs.progress import add_up
+from core.media.metering import MediaMeter
 from core.ports.records import MAX_RECORD_BYTES
 from core.types import JsonObject
 from tests.core.jobs.doubles import World, item_line
@@ -49,6 +53,32 @@ def test_a_slow_chunks_record_stays_small(monkeypatch: pytest.MonkeyPatch) -> No
     assert state.write_units < 50 * len(state.parts)
     world.work.finish(world.run())
     assert world.job.status == "completed_with_errors"
+
+
+def test_a_chunk_counts_what_its_work_asked_of_media_functions(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Over several saves, and nothing of what the process did before."""
+    meter = MediaMeter(2048)
+    work = replace(world.work, media=meter, limits=ChunkLimits(batch_lines=7, save_s=0.5))
+    answer = world.engine.execute_batch
+
+    async def read(*given: Any, **named: Any) -> JsonObject:
+        for _ in given[2].queries:
+            meter.add(0.25)
+        return await answer(*given, **named)
+
+    monkeypatch.setattr(world.engine, "execute_batch", read)
+    chunks = plan(world)
+    for chunk in chunks:
+        meter.add(1000.0)
+        assert asyncio.run(work.run_chunk(world.run(), chunk, deadline=Deadline.after(900.0)))
+    states = list(world.store.chunks(world.job))
+    assert [state.media_calls for state in states] == [chunk["lines"] for chunk in chunks]
+    assert max(len(state.parts) for state in states) > 1
+    totals = add_up(states)
+    assert totals.media_calls == 60
+    assert totals.media_gb_seconds == pytest.approx(60 * 0.25 * 2)
 
 
 def test_large_results_are_saved_in_larger_files() -> None:

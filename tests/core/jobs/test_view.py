@@ -1,13 +1,14 @@
 """What a job shows while it runs: progress that never counts an item twice, and its cost."""
 
 import asyncio
+from dataclasses import replace
 
 import orjson
 import pytest
 
 from core.deadline import NEVER
 from core.jobs.chunk_work import ChunkLimits
-from core.jobs.cost import LAMBDA_GB_SECOND, estimate_cost
+from core.jobs.cost import LAMBDA_GB_SECOND, LAMBDA_REQUEST, estimate_cost
 from core.jobs.progress import ChunkState, Part, add_up
 from core.jobs.view import describe
 from core.models.job_answers import JobAnswer
@@ -41,6 +42,12 @@ def test_cost_is_list_price_times_measures() -> None:
     assert cost["requests"]["lambda"] == 2
     assert cost["usd"] == pytest.approx(200 * LAMBDA_GB_SECOND, rel=0.2)
     assert cost["usd"] > 200 * LAMBDA_GB_SECOND
+    reading = replace(aws, media_gb_seconds=50.0, media_calls=400)
+    with_media = estimate_cost(add_up([reading]), 1)
+    assert with_media["media_gb_seconds"] == 50.0
+    assert with_media["requests"]["lambda"] == 402
+    more = 50 * LAMBDA_GB_SECOND + 400 * LAMBDA_REQUEST
+    assert with_media["usd"] - cost["usd"] == pytest.approx(more, abs=2e-6)
     laptop = ChunkState(0, 10, 10, (), seconds=100.0, calls=2, version=3)
     assert estimate_cost(add_up([laptop]), 1)["usd"] == 0
 
