@@ -27,11 +27,14 @@ _COMMANDS: Final = {
     "demo": "handlers.commands.demo:demo",
 }
 
+# What shells say of a program that Ctrl-C ended.
+_INTERRUPTED: Final = 130
+
 
 class Commands(click.Group):
     """Finds commands without importing the others; turns errors into a sentence and a status.
 
-    0: done. 1: it failed. 2: it was asked for wrongly.
+    0: done. 1: it failed. 2: it was asked for wrongly. 130: Ctrl-C.
     """
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -58,6 +61,9 @@ class Commands(click.Group):
                 raise
             place = f"{error.filename}: " if error.filename else ""
             click.echo(f"error: {place}{error.strerror or error}", err=True)
+        except KeyboardInterrupt:
+            click.echo("stopped", err=True)
+            return ctx.exit(_INTERRUPTED)
         return ctx.exit(1)
 
 

@@ -6,6 +6,7 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import wait
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, Protocol
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
@@ -33,6 +34,7 @@ _FIRST_WAIT_S: Final = 2.0
 _LONGEST_WAIT_S: Final = 30.0
 _ALL_WAITS_S: Final = 180.0
 
+_LOOK_UP_S: Final = 0.5
 _CONNECT_S: Final = 10.0
 # Longer than the server lets any call run.
 _READ_S: Final = 930.0
@@ -309,6 +311,9 @@ class AppTransport:
             response = BlobServer(buckets).answer(request)
         else:
             work = asyncio.run_coroutine_threadsafe(self._dispatch(request), self._loop)
+            # Not one long wait: a Ctrl-C that comes just before it would be seen only after it.
+            while not wait([work], timeout=_LOOK_UP_S).done:
+                pass
             response = work.result()
         named = {name.lower(): value for name, value in response.headers.items()}
         return Reply(response.status, named, response.body)

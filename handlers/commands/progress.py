@@ -25,7 +25,7 @@ class _Line:
     while the command waits."""
 
     def __init__(self) -> None:
-        self._text = ""
+        self._text = "beginning"
         self._since = time.monotonic()
 
     def say(self, text: str) -> None:
