@@ -11,6 +11,7 @@ from handlers.report.markup import Child, Html, element, join, shown
 from handlers.report.match import Box, Match, match_of, other_documents
 from handlers.report.thumbnails import Shown, ShowsFiles
 from handlers.report.words import (
+    distance_words,
     file_facts,
     reason_message,
     reason_words,
@@ -187,7 +188,7 @@ def _nearness(match: Match, name: str, sources: Sources) -> Html:
         block_at, review_at = (measure.distance(score) for score in rule)
         unit = shown(measure.unit, 20)
         said = (
-            f"Distance {match.distance} {shown(measure.whole, 40)}: 0 is the same fingerprint. "
+            f"Distance {match.distance} {shown(measure.whole, 40)}: {distance_words(measure)} "
             f"Up to {block_at} is a match, up to {review_at} a possible match."
         )
         parts.append(element("p", said))

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
+from core.scan.thresholds import Measure
 from core.types import JsonObject
 from handlers.report.markup import shown
 
@@ -160,6 +161,14 @@ def variant(name: Any) -> str | None:
 def kind_of(content_type: Any) -> str | None:
     """Return what a file of a type is called, None if that is not known."""
     return _KINDS.get(str(content_type or "").partition("/")[0])
+
+
+def distance_words(measure: Measure) -> str:
+    """Say what a distance of such a measure means, and what it does not."""
+    if measure.metric == "hamming":
+        return "0 is the same fingerprint."
+    # Of all that is measured only faces have such distances.
+    return "0 is the same picture of a face. Faces that are alike do not prove who somebody is."
 
 
 def reason_words(code: Any) -> str:
