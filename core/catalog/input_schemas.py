@@ -1,12 +1,9 @@
-"""A retriever's inputs: which changes would break those who call it, and which one takes a file."""
+"""A retriever's inputs: which changes would break those who call it."""
 
 from collections.abc import Mapping
-from typing import Final
 
 from core.errors import Problem
 from core.models.retriever import InputField
-
-_MEDIA: Final = frozenset({"image", "audio", "video", "pdf", "excel"})
 
 
 def breaking_changes(old: Mapping[str, InputField], new: Mapping[str, InputField]) -> list[Problem]:
@@ -27,13 +24,6 @@ def breaking_changes(old: Mapping[str, InputField], new: Mapping[str, InputField
             message = "an input cannot become required; give it a default"
             problems.append(Problem(f"{path}.required", message, "breaking_change"))
     return problems
-
-
-def sole_media_input(types: Mapping[str, str]) -> str | None:
-    """Return the name of the only media input among names and types; None if there is not just
-    one: which of several takes a file is not for us to guess."""
-    media = [name for name, kind in types.items() if kind in _MEDIA]
-    return media[0] if len(media) == 1 else None
 
 
 def _must_be_given(field: InputField) -> bool:

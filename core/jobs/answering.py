@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
-from core.catalog.input_schemas import sole_media_input
 from core.catalog.retrievers import RetrieverCatalog
 from core.deadline import Deadline
 from core.engine import OnResult
@@ -15,6 +14,7 @@ from core.jobs.manifest import Line
 from core.jobs.rows import Outcome, error_row, line_error, result_row
 from core.models.execution import BatchQuery, BatchRequest
 from core.models.jobs import JobItem, JobSettings
+from core.models.media_inputs import only_media_input
 from core.models.namespaces import Namespace
 from core.types import JsonObject
 
@@ -205,7 +205,7 @@ class Answerer:
         except TrawlError as error:
             return error  # not kept: the store may answer next time
         types = {name: entry.type for name, entry in found.input_schema.items()}
-        name = sole_media_input(types) or no_media_input(retriever)
+        name = only_media_input(types) or no_media_input(retriever)
         self._media_inputs[retriever] = name
         return name
 

@@ -8,7 +8,6 @@ from datetime import UTC, datetime, timedelta
 
 import orjson
 
-from core.catalog.input_schemas import sole_media_input
 from core.catalog.paging import list_items
 from core.catalog.retrievers import RetrieverCatalog
 from core.clock import to_iso, utc_now
@@ -30,6 +29,7 @@ from core.jobs.view import describe, summarize
 from core.jobs.work import JobWork
 from core.models.jobs import MAX_MANIFEST_BYTES, JobCreate, JobGet
 from core.models.listing import ListRequest
+from core.models.media_inputs import only_media_input
 from core.models.namespaces import Namespace
 from core.models.retriever import Retriever
 from core.ports.blobs import BlobStores
@@ -295,7 +295,7 @@ def _check_retrievers(request: JobCreate, retrievers: list[Retriever]) -> None:
         return
     for one in retrievers:
         types = {name: entry.type for name, entry in one.input_schema.items()}
-        if sole_media_input(types) is None:
+        if only_media_input(types) is None:
             message = (
                 f"retriever {one.retriever_name} has not exactly one media input: "
                 "give its inputs by name"
