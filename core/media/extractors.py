@@ -205,13 +205,13 @@ LOGO_SIFT = ExtractorInfo(
     output="keypoints",
     description=(
         "Keypoints of a picture (RootSIFT): finds this artwork inside a photograph or a page, and "
-        "where; not the same brand redrawn or recoloured."
+        "where, in one colour too; not the same brand redrawn."
     ),
     modalities=("image",),
     metric="cosine",
     dimension=128,
     thresholds=Thresholds(match=8, review=6, unit="keypoints that agree, at least"),
-    geometry=GeometryRule(min_score=0.8, near=20, review=6, match=8, chunks=800),
+    geometry=GeometryRule(min_score=0.8, near=20, review=6, match=8, chunks=800, share=0.3),
     extra="logo",
     modules=("cv2",),
 )

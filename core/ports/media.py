@@ -74,7 +74,8 @@ class GeometryRule:
 
     `min_score` is the least similarity that counts, of the `near` best of each chunk. From `match`
     such places on it is the same, from `review` on perhaps. `chunks` is how many a query has,
-    unless it says.
+    unless it says. `share` is the least share of the reference's places that resemble any of the
+    query which must lie where that move brings them.
     """
 
     min_score: float
@@ -82,6 +83,7 @@ class GeometryRule:
     review: int
     match: int
     chunks: int
+    share: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

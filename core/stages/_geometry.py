@@ -59,6 +59,8 @@ class Sighting:
     matched: int
     query_box: Box
     reference_box: Box
+    # Of the reference's places that resemble any of the query, the share that lies where it should.
+    share: float = 1.0
 
     def score(self, rule: GeometryRule) -> float:
         """Return 0–1: 0.5 for as many places as prove it (`rule.match`), towards 1 for more."""
@@ -90,7 +92,8 @@ def find_sightings(
 ) -> list[Sighting]:
     """Return the references with at least `rule.review` agreeing places: most first, then key.
 
-    `found` holds each chunk's near documents.
+    `found` holds each chunk's near documents. A reference of which much is met, but little of that
+    where it should be (`rule.share`), shares a part with the query: a letter of a lettering.
     """
     groups: dict[tuple[str, str], list[_Pair]] = defaultdict(list)
     for chunk, near in zip(chunks, found, strict=True):
@@ -107,7 +110,9 @@ def find_sightings(
         if len(pairs) < rule.review:
             break
         sighting = _sighting(sorted(pairs, key=lambda pair: (-pair.score, pair.key))[:_MOST_PLACES])
-        if sighting is not None and sighting.inliers >= rule.review:
+        if sighting is None or sighting.inliers < rule.review:
+            continue
+        if sighting.share >= rule.share:
             sightings.append(sighting)
     return sorted(sightings, key=lambda each: (-each.inliers, each.key))
 
@@ -142,6 +147,7 @@ def _sighting(pairs: Sequence[_Pair]) -> Sighting | None:
     return Sighting(
         key=chosen[0].key,
         inliers=count,
+        share=count / _distinct(reference),
         matched=len(pairs),
         query_box=_around(pair.query for pair in chosen),
         reference_box=_around(pair.reference for pair in chosen),
@@ -220,11 +226,11 @@ def _spread(query: _Complex, reference: _Complex) -> int:
 
 def _distinct(places: _Complex) -> int:
     """Return how many places there are, those next to each other counted once."""
-    kept: list[complex] = []
-    for place in places:
-        if all(abs(place - other) > _SAME_PX for other in kept):
-            kept.append(place)
-    return len(kept)
+    count = 0
+    while len(places):
+        count += 1
+        places = places[np.abs(places - places[0]) > _SAME_PX]
+    return count
 
 
 def _around(boxes: Iterable[Box]) -> Box:

@@ -4,6 +4,7 @@ import random
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from core.errors import InvalidRequestError, MediaError, MissingExtraError
 from core.media.extraction import extract
@@ -14,6 +15,11 @@ from tests.core.media.mutations import mutate
 from tests.core.media.pictures import encode
 
 LOGO = encode(logo(1), "PNG")
+
+
+def _vectors(data: bytes, *, as_query: bool) -> np.ndarray:
+    """Return unit vectors (n, 128)."""
+    return np.stack([c.vector for c in extract("logo.sift", data, as_query=as_query).chunks])
 
 
 def test_without_the_extra_a_collection_is_refused_by_its_name() -> None:
@@ -41,6 +47,32 @@ class TestWithOpenCV:
             left, top, right, bottom = chunk.place.box
             assert -60 < left < right < 360 and -60 < top < bottom < 360
 
+    def test_places_at_the_edge_of_a_picture_are_the_same_on_a_page(self) -> None:
+        """Logos fill their pictures; nothing printed ends where they do."""
+        tight = logo(1).crop(logo(1).getbbox() or (0, 0, 1, 1))
+        page = Image.new("RGB", (900, 900), "white")
+        page.paste(tight, (300, 300), tight)
+        stored = extract("logo.sift", encode(tight, "PNG")).chunks
+        met = _vectors(encode(page, "PNG"), as_query=True)
+        alike = [(chunk.vector @ met.T).max() > 0.9 for chunk in stored]
+        boxes = np.array([chunk.place.box for chunk in stored if chunk.place])
+        middles = (boxes[:, :2] + boxes[:, 2:]) / 2
+        at_edge = (np.minimum(middles, np.array(tight.size) - middles) < 6).any(axis=1)
+        assert (at_edge & np.array(alike)).sum() >= 8
+
+    @pytest.mark.parametrize(("ink", "other"), [("black", "white"), ("white", "black")])
+    def test_a_logo_is_met_in_negative_where_it_could_not_be_seen(
+        self, ink: str, other: str
+    ) -> None:
+        shape = logo(1).getchannel("A")
+        stored = Image.new("RGBA", (300, 300), ink)
+        stored.putalpha(shape)
+        page = Image.new("RGB", (800, 800), ink)
+        page.paste(Image.new("RGB", (300, 300), other), (250, 250), shape)
+        found = _vectors(encode(stored, "PNG"), as_query=False)
+        met = _vectors(encode(page, "PNG"), as_query=True)
+        assert ((met @ found.T).max(axis=0) > 0.97).mean() > 0.4
+
     def test_places_are_in_pixels_of_the_file(self) -> None:
         small, large = (encode(logo(1, side), "PNG") for side in (300, 1200))
         boxes = []
@@ -55,8 +87,6 @@ class TestWithOpenCV:
         assert [each.code for each in found.warnings] == ["chunks_sampled"]
 
     def test_a_plain_picture_is_no_clean_answer(self) -> None:
-        from PIL import Image
-
         found = extract("logo.sift", encode(Image.new("RGB", (300, 300), "red"), "PNG"))
         assert found.chunks == ()
         assert [each.code for each in found.warnings] == ["low_quality"]

@@ -1,6 +1,7 @@
 """Pictures in pictures: places that agree are found, places that agree by accident are not."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -166,3 +167,23 @@ def test_a_stored_place_is_read_from_its_document() -> None:
         "logo", (1, 2, 3, 4)
     )
     assert stored_place(("own", "c"), {}) == StoredPlace("own", None)
+
+
+@pytest.mark.parametrize(("share", "seen"), [(0.0, True), (0.3, False)])
+def test_a_part_that_agrees_is_not_the_whole_if_the_rest_is_met_elsewhere(
+    share: float, seen: bool
+) -> None:
+    """One letter of a lettering is on the page; the others are there too, but not beside it."""
+    reference, elsewhere = points_of(7, 60), points_of(8, 60, 2000)
+    query = np.concatenate([reference[:10] + 500, elsewhere[10:]])
+    chunks = [QueryChunk(NOTHING, box=square(x, y, 10)) for x, y in query]
+    keys: list[DocumentKey] = [(f"logo#{n}", "col") for n in range(len(reference))]
+    stored = {
+        key: StoredPlace("logo", square(x, y, 10))
+        for key, (x, y) in zip(keys, reference, strict=True)
+    }
+    near = [[(key, 0.95)] for key in keys]
+    rule = replace(RULE, share=share)
+    assert bool(find_sightings(rule, chunks, near, stored)) is seen
+    # The same part of a picture of which nothing else is met: cropped, or half covered.
+    assert find_sightings(rule, chunks[:10], near[:10], stored)
