@@ -48,6 +48,26 @@ def test_searches_of_one_query_are_exact_only_together(swapped: bool) -> None:
     assert merged.features["w"] == FeatureEvidence(1, 0.1, whole=True)
 
 
+@pytest.mark.parametrize("scores", [(0.5, 0.9), (0.9, 0.5)])
+def test_the_nearest_of_all_searches_is_told(scores: tuple[float, float]) -> None:
+    """A verdict takes it for the nearest: what lies above it was in no answer."""
+    one, other = (
+        Evidence(1, score, features={"v": FeatureEvidence(1, score, whole=True)})
+        for score in scores
+    )
+    merged = one.merged(other)
+    assert (merged.best_score, merged.features["v"].best_score) == (0.9, 0.9)
+
+
+@pytest.mark.parametrize("floors", [(0.3, 0.6), (0.6, 0.3), (None, 0.6)])
+def test_what_an_index_kept_back_is_at_most_the_highest_floor(
+    floors: tuple[float | None, float],
+) -> None:
+    own, view = (SearchAnswer(((),), Evidence(), floor) for floor in floors)
+    (merged,) = merge_views([own], {"left": [view]}, 1)
+    assert merged.floor == 0.6
+
+
 def test_a_view_that_was_not_searched_exactly_leaves_nothing_proven() -> None:
     def answer(score: float, *, exact: bool) -> SearchAnswer:
         hit = Hit("d", Source("c", 0, 0), score)

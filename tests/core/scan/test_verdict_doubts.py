@@ -100,6 +100,24 @@ def test_the_worst_level_counts_before_the_greatest_margin() -> None:
     ]
 
 
+@pytest.mark.parametrize(("likeness", "score", "word"), [(0.95, 0.1, "block"), (0.1, 0.6, "clear")])
+def test_with_a_field_of_its_own_a_rule_looks_nowhere_else(
+    likeness: float, score: float, word: str
+) -> None:
+    shown = {"document_id": "d", "features": {"own": {"score": score}}, "likeness": likeness}
+    rule = thresholds({**FIELD, "block_at": 0.5, "review_at": 0.5})
+    assert judge(result(documents=[shown], best=score), rule).word == word
+
+
+def test_thresholds_that_no_score_reaches_clear_nothing() -> None:
+    beyond = {"own": Scale(1.5, 1.2, most=1.0)}
+    said = judge(result(0.1), replace(thresholds(RULE), scales=beyond))
+    assert (said.word, said.reasons[0].code) == ("unknown", "unreachable")
+    # Where a field decides, features need no thresholds.
+    fielded = replace(thresholds(FIELD), scales=beyond, strange=("own",))
+    assert judge(result(0.1), fielded).word == "clear"
+
+
 def test_a_similarity_counts_though_too_few_chunks_agree() -> None:
     hit = {"score": 0.2, "similarity": 0.95, "aligned": False}
     shown = {"document_id": "d", "features": {"own": hit}}
