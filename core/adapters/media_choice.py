@@ -1,13 +1,13 @@
 """All extractors of a process as one: who decodes, and who is made only when first asked for."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import NoReturn
 
 from core.adapters.fetch_rules import FetchRules
 from core.adapters.media_routing import RoutedMediaExtractor
 from core.errors import MissingExtraError
-from core.media.extractors import FACE_DLIB
+from core.media.extractors import EXTRACTORS, FACE_DLIB, ExtractorInfo
 from core.media.rules import ExtractorRules
 from core.ports.media import MediaExtractor
 
@@ -28,24 +28,30 @@ def choose_extractors(
     makers: dict[str, Callable[[], MediaExtractor]] = {"remote": partial(_remote, rules, fetch)}
     if decoding is not None:
         makers |= deployed or {}
-        return RoutedMediaExtractor(decoding, makers | _refused(rules))
+        return RoutedMediaExtractor(decoding, makers | _refused(rules, EXTRACTORS))
     from core.adapters.media_process import ProcessMediaExtractor
 
     makers["logo"] = partial(ProcessMediaExtractor, libraries="logo")
     makers["onnx"] = partial(_onnx, onnx_models or {})
     makers["face"] = partial(ProcessMediaExtractor, workers=1, libraries="face")
-    return RoutedMediaExtractor(ProcessMediaExtractor(), makers | _refused(rules))
+    return RoutedMediaExtractor(ProcessMediaExtractor(), makers | _refused(rules, [FACE_DLIB]))
 
 
-def _refused(rules: ExtractorRules) -> dict[str, Callable[[], MediaExtractor]]:
-    """Return who stands for an extractor that is not allowed: collections of it may be there from
-    when it was."""
-    return {} if rules.faces else {"face": partial(_refuse_faces, rules)}
+def _refused(
+    rules: ExtractorRules, extractors: Iterable[ExtractorInfo]
+) -> dict[str, Callable[[], MediaExtractor]]:
+    """Return who stands for extractors that are not allowed or not deployed: collections of them
+    may be there from when they were."""
+    missing = {info: rules.missing(info) for info in extractors if info.extra is not None}
+    return {
+        info.extra: partial(_refuse, info, why)
+        for info, why in missing.items()
+        if info.extra is not None and why is not None
+    }
 
 
-def _refuse_faces(rules: ExtractorRules) -> NoReturn:
-    missing = rules.missing(FACE_DLIB)
-    raise MissingExtraError(f"{FACE_DLIB.name} cannot be used: {missing}", extra=FACE_DLIB.extra)
+def _refuse(info: ExtractorInfo, why: str) -> NoReturn:
+    raise MissingExtraError(f"{info.name} cannot be used: {why}", extra=info.extra)
 
 
 def _onnx(models: Mapping[str, str]) -> MediaExtractor:

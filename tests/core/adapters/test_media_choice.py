@@ -55,7 +55,9 @@ def extractor(tmp_path: Path, client: Named) -> Any:
         return LambdaMediaExtractor(name, stores.bucket("results"), client=client)
 
     made = choose_extractors(
-        ExtractorRules(decodes_here=False),
+        ExtractorRules(
+            decodes_here=False, deployed_extras=("logo", "onnx"), onnx_models=("colours",)
+        ),
         FetchRules(max_bytes=1, max_seconds=1),
         decoding=function("media"),
         deployed={"logo": lambda: function("media-logo"), "onnx": lambda: function("media-onnx")},
@@ -78,6 +80,14 @@ def test_each_extra_has_a_function_of_its_own(
     with pytest.raises(MissingExtraError, match="not in this test"):
         run(extractor, name)
     assert [called for called, _ in client.calls] == [function]
+
+
+def test_an_extra_that_is_not_deployed_any_more_is_refused_by_its_settings_name(
+    extractor: MediaExtractor, client: Named
+) -> None:
+    with pytest.raises(MissingExtraError, match="face in context media_extras"):
+        run(extractor, "face.dlib")
+    assert client.calls == []
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
 
 @pytest.fixture(scope="session")
 def deployment(emulator: Emulator) -> Deployment:
-    """Trawl, deployed with its defaults."""
+    """Trawl, deployed with its defaults and the extra of logos."""
     return deploy(emulator)
 
 

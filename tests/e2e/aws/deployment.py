@@ -59,8 +59,8 @@ def make(emulator: Emulator, target: str, context: str = "") -> str:
 
 
 def deploy(emulator: Emulator) -> Deployment:
-    """Deploy with the defaults: a fresh account, an unmodified bootstrap and stack."""
-    said = make(emulator, "deploy")
+    """Deploy: a fresh account, an unmodified bootstrap and stack; the defaults, and one extra."""
+    said = make(emulator, "deploy", "-c media_extras=logo")
     [outputs] = json.loads(_OUTPUTS.read_text()).values()
     key = re.search(r"shown this once: (sk_\S+)", said)
     assert key, said
