@@ -83,26 +83,30 @@ class Evidence:
     lie in an index outside, `compared` counts the candidates that it gave a score for, `best_score`
     is of those that count, and `exact` is false.
 
-    `unsearchable` counts the documents that pass the filter and have no vector at all: nothing
-    can find them. `features` has the same by what was searched, once a stage says what that was.
+    `unsearchable` counts the documents that pass the filter and have no vector at all, so that
+    nothing can find them, and `unsearchable_documents` names the first. `features` has the same
+    by what was searched, once a stage says what that was.
     """
 
     compared: int = 0
     best_score: float | None = None
     exact: bool = True
     unsearchable: int = 0
+    unsearchable_documents: tuple[str, ...] = ()
     features: Mapping[str, FeatureEvidence] = field(default_factory=dict)
 
     def merged(self, other: "Evidence") -> "Evidence":
         """Combine the evidence of two searches of one query."""
         features = dict(self.features)
+        blind = max(self, other, key=lambda one: one.unsearchable)
         for name, found in other.features.items():
             features[name] = features[name].merged(found) if name in features else found
         return Evidence(
             self.compared + other.compared,
             _greatest(self.best_score, other.best_score),
             self.exact and other.exact,
-            max(self.unsearchable, other.unsearchable),
+            blind.unsearchable,
+            blind.unsearchable_documents,
             features,
         )
 

@@ -49,6 +49,9 @@ class Evidence(Answer):
     unsearchable: int = Field(
         ge=0, description="Documents that pass the filter and have no vector: nothing finds them."
     )
+    unsearchable_documents: list[str] = Field(
+        default_factory=list, description="The ids of the first of them."
+    )
     features: dict[str, FeatureEvidence] = Field(description="The same by searched feature.")
     snapshots: dict[str, int]
 

@@ -1,6 +1,6 @@
 """A retriever as users write and read it: name, collections, inputs, ordered stages, version."""
 
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AliasChoices, Field, field_validator, model_validator
 
@@ -78,6 +78,15 @@ class BudgetLimits(RequestModel):
     max_time_ms: float | None = Field(None, ge=0, description="Bounds each query.")
 
 
+class CanaryRule(RequestModel):
+    """A canary of a retriever that takes more than the file."""
+
+    document_id: str = Field(min_length=1, max_length=256)
+    inputs: JsonObject = Field(
+        default_factory=dict, description="The retriever's other inputs, to look for it with."
+    )
+
+
 class VerdictRule(RequestModel):
     """From which scores on a scan blocks a file or has it reviewed. Higher is nearer.
 
@@ -98,12 +107,10 @@ class VerdictRule(RequestModel):
     allow_approximate: bool = Field(
         False, description="Whether a search that is not proven exact may say clear."
     )
-    canary: str | None = Field(
+    canary: Annotated[str, Field(min_length=1, max_length=256)] | CanaryRule | None = Field(
         None,
-        min_length=1,
-        max_length=256,
         description="A reference that every scan also looks for: if it is not found, nothing is "
-        "clear.",
+        "clear. Its id, or an object with the inputs that a query needs beside the file.",
     )
 
     @model_validator(mode="after")

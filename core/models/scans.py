@@ -66,6 +66,8 @@ class ScanRequest(RequestModel):
     settings: ScanSettings = ScanSettings()
     concurrency: int = Field(10, ge=1, le=20, description="Files in flight at once.")
     return_presigned_urls: bool = False
+    return_vectors: bool = False
+    stream: bool = Field(False, description="Server-sent events, a frame for each file.")
     idempotency_key: Annotated[str, StringConstraints(min_length=1, max_length=200)] | None = Field(
         None,
         description="The same key and files again runs only the cells that have not succeeded.",

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -117,7 +117,7 @@ class StageRun:
         hits = tuple(answer.hits[0][: request.k] for answer in answers)
         evidence = replace(
             evidence_of_same_rows([answer.evidence for answer in answers]),
-            unsearchable=await self._unsearchable(request),
+            **await self._unsearchable(request),
         )
         if not evidence.compared:
             await self._note_absent(request.collection_ids, request.filter)
@@ -312,16 +312,18 @@ class StageRun:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(services.media_pool, fetch_and_extract)
 
-    async def _unsearchable(self, request: SearchRequest) -> int:
-        """Count the documents that a search is meant to cover and no search can find."""
+    async def _unsearchable(self, request: SearchRequest) -> dict[str, Any]:
+        """Return what evidence says of documents that a search is meant to cover and no search
+        can find."""
         environment = self.query.environment
         if request.within is not None or not environment.vectorless(request.collection_ids):
-            return 0
-        return await self._run_stoppable(
+            return {}
+        count, names = await self._run_stoppable(
             lambda stop: count_vectorless(
                 environment.vectorless(request.collection_ids), request.filter, stop
             )
         )
+        return {"unsearchable": count, "unsearchable_documents": names}
 
     async def _note_absent(self, collection_ids: Sequence[str], filter_: Filter | None) -> None:
         """Say which fields of a filter that nothing passed are in no document at all."""

@@ -6,6 +6,7 @@ Everything here blocks and runs in a thread.
 import heapq
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 import numpy as np
 
@@ -157,6 +158,10 @@ def has_vectors(snapshot: Snapshot, index: str) -> bool:
     return any(stored is not None and len(stored.rows) for stored in vectors)
 
 
+# Of the documents that nothing can find so many are named.
+MOST_NAMED: Final = 5
+
+
 def vectorless_rows(snapshot: Snapshot) -> list[tuple[Part, Mask]]:
     """Return, of each part that has such, which rows are live documents without any vector."""
     found = []
@@ -176,14 +181,17 @@ def count_vectorless(
     places: Sequence[tuple[Snapshot, Sequence[tuple[Part, Mask]]]],
     filter_: Filter | None,
     stop: Callable[[], bool],
-) -> int:
-    """Count the rows of `vectorless_rows` that pass a filter."""
-    total = 0
+) -> tuple[int, tuple[str, ...]]:
+    """Count the rows of `vectorless_rows` that pass a filter, and name the first of them."""
+    total, names = 0, list[str]()
     for snapshot, parts in places:
         for part, rows in parts:
             passing = snapshot.passing(part, filter_, stop)
-            total += int(np.count_nonzero(rows if passing is None else rows & passing))
-    return total
+            found = np.flatnonzero(rows if passing is None else rows & passing)
+            total += len(found)
+            wanted = found[: MOST_NAMED - len(names)].tolist()
+            names += [part.segment.ids[row] for row in wanted]
+    return total, tuple(names)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """What a run comes to: its files and cells, those kept from an earlier call, and its retrievers."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from core.errors import NoTrackError
 from core.models.scans import ScanRequest
@@ -11,40 +12,55 @@ from core.scan.targets import Target
 from core.types import JsonObject
 
 
-def account_files(
-    request: ScanRequest, run: ScanRun, earlier: JsonObject | None
-) -> list[JsonObject]:
-    """Return the files with their cells, those that were not to be run as they were."""
-    first: dict[int, int] = {}
-    made: dict[CellKey, JsonObject] = {}
-    files: list[JsonObject] = []
-    for index, file in enumerate(request.files):
-        before = None if earlier is None else earlier["files"][index]
+@dataclass(slots=True)
+class Account:
+    """The files of a run with their cells, those that were not to be run as they were before.
+
+    A file is accounted once, when it is done, and stays what it was then: it may be on its way.
+    """
+
+    request: ScanRequest
+    run: ScanRun
+    earlier: JsonObject | None
+    _files: dict[int, JsonObject] = field(default_factory=dict)
+    _first: dict[int, int] = field(default_factory=dict)  # by leader, the file whose cells it has
+    _made: dict[CellKey, JsonObject] = field(default_factory=dict)
+
+    def files(self) -> list[JsonObject]:
+        """Return every file, in order."""
+        return [self.file(index) for index in range(len(self.request.files))]
+
+    def file(self, index: int) -> JsonObject:
+        """Return one file with its cells; what is not done has timed out."""
+        if index not in self._files:
+            self._files[index] = self._account(index)
+        return self._files[index]
+
+    def _account(self, index: int) -> JsonObject:
+        run = self.run
+        before = None if self.earlier is None else self.earlier["files"][index]
         leader = run.leaders.get(index, index)
-        twin = first.setdefault(leader, index)
+        twin = self._first.setdefault(leader, index)
         cells: JsonObject = {} if before is None else dict(before["retrievers"])
         facts = run.facts.get(leader) or run.facts.get(index) or (before and _facts(before))
         for target in run.targets:
             if (index, target.name) not in run.wanted:
                 continue
             key = (leader, target.name)
-            if key in made:
-                cells[target.name] = copied_cell(made[key])
+            if key in self._made:
+                cells[target.name] = copied_cell(self._made[key])
             else:
-                cells[target.name] = made[key] = _cell(run, index, target, facts)
+                cells[target.name] = self._made[key] = _cell(run, index, target, facts)
         duplicate_of = None if twin == index else twin
         if before is not None and index not in run.leaders:
             duplicate_of = before["duplicate_of"]
-        files.append(
-            {
-                "index": index,
-                "id": file.id,
-                **(facts or dict.fromkeys(FACTS)),
-                "duplicate_of": duplicate_of,
-                "retrievers": {t.name: cells[t.name] for t in run.targets if t.name in cells},
-            }
-        )
-    return files
+        return {
+            "index": index,
+            "id": self.request.files[index].id,
+            **(facts or dict.fromkeys(FACTS)),
+            "duplicate_of": duplicate_of,
+            "retrievers": {t.name: cells[t.name] for t in run.targets if t.name in cells},
+        }
 
 
 def looked_at(earlier: JsonObject | None) -> dict[int, str]:

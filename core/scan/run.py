@@ -24,6 +24,7 @@ from core.types import JsonObject
 _CANARY_HITS = 10
 
 CellKey = tuple[int, str]  # a file's index, a retriever's name
+OnFile = Callable[[int], Awaitable[None]]
 
 
 @dataclass(slots=True)
@@ -49,8 +50,10 @@ class ScanRun:
     leaders: dict[int, int] = field(default_factory=dict)
     canaries: dict[str, Reason | None] = field(default_factory=dict)
     sizes: dict[CellKey, int] = field(default_factory=dict)  # of the results, as JSON, in bytes
+    on_file: OnFile | None = None  # is told each file that was asked about, once it is done
     _by_content: dict[tuple[str, ...], int] = field(default_factory=dict)
     _begun: dict[CellKey, asyncio.Task[None]] = field(default_factory=dict)
+    _done: list[int] = field(default_factory=list)  # files that wait for the canaries
 
     async def run(self, concurrency: int) -> int:
         """Run until everything is done or time is up; return how many files were in flight at
@@ -60,7 +63,7 @@ class ScanRun:
             for target in self.targets
             if target.thresholds.canary is not None
         ]
-        work += [partial(self._run_file, group) for group in self._groups()]
+        work += [partial(self._finish_file, group) for group in self._groups()]
         try:
             run = await run_bounded(
                 len(work),
@@ -104,6 +107,25 @@ class ScanRun:
             equal = (item.content, canonical(item.inputs), item.error is None)
             groups.setdefault(equal if self.dedupe and not item.error else index, []).append(index)
         return list(groups.values())
+
+    async def _finish_file(self, group: Sequence[int]) -> None:
+        await self._run_file(group)
+        if self.on_file is None:
+            return
+        leader = self.leaders[group[0]]
+        begun = [task for (index, _), task in self._begun.items() if index == leader]
+        if begun:  # by an equal file, perhaps: waited for, never cancelled from here
+            await asyncio.wait(begun)
+        self._done += group
+        await self._tell()
+
+    async def _tell(self) -> None:
+        """Tell what is done, once the canaries are: what is clear depends on them."""
+        waiting = (t for t in self.targets if t.thresholds.canary is not None)
+        if self.on_file is None or any(t.name not in self.canaries for t in waiting):
+            return
+        while self._done:
+            await self.on_file(self._done.pop(0))
 
     async def _run_file(self, group: Sequence[int]) -> None:
         first = group[0]
@@ -172,17 +194,25 @@ class ScanRun:
 
     async def _look_for_canary(self, target: Target) -> None:
         name = target.thresholds.canary
+        fault: Reason | None
         if target.call is None:
             fault = Reason("canary_failed", "the retriever could not be loaded")
         elif target.canary is None:
             message = f"the canary {name} is in none of the retriever's collections"
             fault = Reason("canary_missing", message)
+        elif target.input_name in target.thresholds.canary_inputs:
+            message = f"verdict.canary.inputs names {target.input_name}, which takes the canary"
+            fault = Reason("canary_failed", message)
         else:
-            inputs: JsonObject = {target.input_name: target.canary}
+            own = dict(target.thresholds.canary_inputs)
+            inputs: JsonObject = {**own, target.input_name: target.canary}
             answered = await self._answer(target, inputs, _CANARY_HITS)
-            self.canaries[target.name] = canary_fault(answered.result, target.thresholds)
-            return
+            fault = canary_fault(answered.result, target.thresholds)
+            if (answered.result["error"] or {}).get("blame") == "caller":
+                hint = "what else a query needs stands in verdict.canary.inputs"
+                fault = fault and Reason(fault.code, f"{fault.message} ({hint})")
         self.canaries[target.name] = fault
+        await self._tell()
 
 
 def _snapshots(target: Target) -> Mapping[str, int]:

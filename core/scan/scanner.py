@@ -7,7 +7,7 @@ bounded, each fetched and decoded once -> judge every cell -> answer
 import asyncio
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 
 from core.deadline import Deadline
@@ -23,8 +23,8 @@ from core.runtime.blocking import run_blocking
 from core.runtime.environment import Environment, Services
 from core.runtime.media import CallMedia
 from core.runtime.query import Call
-from core.scan.account import account_files, age_warnings, describe_target, looked_at
-from core.scan.answers import rated_scan
+from core.scan.account import Account, age_warnings, describe_target, looked_at
+from core.scan.answers import rated_file, rated_scan
 from core.scan.files import Item, find_document, make_item
 from core.scan.run import CellKey, ScanRun
 from core.scan.targets import Target, find_targets
@@ -63,9 +63,11 @@ class Scanner:
         *,
         earlier: JsonObject | None = None,
         again: frozenset[CellKey] = frozenset(),
+        on_file: Callable[[JsonObject], Awaitable[None]] | None = None,
     ) -> tuple[JsonObject, int]:
         """Return the answer, and about how many bytes its results have.
 
+        `on_file` is told each file that is asked about as it is done, rated as in the answer.
         With an `earlier` answer to the same request only the cells of `again` are run, and the
         others are taken from it as they were. Raises only what concerns the scan as a whole:
         `NotFoundError`, `InvalidRequestError`, `UnavailableError`.
@@ -88,8 +90,11 @@ class Scanner:
             looked_at=looked_at(earlier),
         )
         planned_ms = (time.perf_counter() - started) * 1000
+        account = Account(request, run, earlier)
+        if on_file is not None:
+            run.on_file = lambda index: on_file(rated_file(account.file(index)))
         peak = await run.run(request.concurrency)
-        files = account_files(request, run, earlier)
+        files = account.files()
         about: JsonObject = {
             "retrievers": [describe_target(target, run) for target in targets],
             "concurrency": {"requested": request.concurrency, "peak": peak},
@@ -101,6 +106,13 @@ class Scanner:
             "warnings": age_warnings(files, run, environment.versions),
         }
         return rated_scan(files, about), run.size
+
+    def check(self, namespace: Namespace, request: ScanRequest) -> None:
+        """Raise what keeps a scan from beginning, as far as the retrievers' records tell; blocks.
+
+        `NotFoundError`, `InvalidRequestError`.
+        """
+        find_targets(namespace, request, self._retrievers)
 
     def _environment(
         self, namespace: Namespace, request: ScanRequest, deadline: Deadline
@@ -156,9 +168,10 @@ class Scanner:
     ) -> Target:
         """Load a retriever's plan, pin its collections, and find its canary in them; blocks."""
         started = time.perf_counter()
-        settings = Settings.model_validate(request.settings.model_dump())
         loaded = self._planner.load(
-            environment.namespace, target.retriever.retriever_id, optimized=settings.optimize
+            environment.namespace,
+            target.retriever.retriever_id,
+            optimized=request.settings.optimize,
         )
         try:
             snapshots = environment.pin(loaded[0].plan.collection_ids)
@@ -168,7 +181,7 @@ class Scanner:
         if target.thresholds.canary is not None and environment.media is not None:
             stored = find_document(snapshots, target.thresholds.canary)
             canary = None if stored is None else environment.media.add_document(stored)
-        call = _call(environment, loaded, settings, stop, started)
+        call = _call(environment, loaded, request, stop, started)
         thresholds = with_metrics(target.thresholds, _metrics(target, snapshots))
         return replace(target, thresholds=thresholds, call=call, canary=canary)
 
@@ -207,7 +220,7 @@ def _metrics(target: Target, snapshots: Sequence[Snapshot]) -> dict[str, Metric]
 def _call(
     environment: Environment,
     loaded: tuple[CompiledPlan, Level],
-    settings: Settings,
+    request: ScanRequest,
     stop: StopTimes,
     started: float,
 ) -> Call:
@@ -218,10 +231,10 @@ def _call(
         plan_level=level,
         plan_ms=(time.perf_counter() - started) * 1000,
         environment=environment,
-        settings=settings,
+        settings=Settings.model_validate(request.settings.model_dump()),
         deadline=stop.cells,
         answer_by=stop.answer,
-        return_vectors=False,
+        return_vectors=request.return_vectors,
         presigner=None,  # URLs are signed when the scan is delivered: it is stored without
         started=started,
     )

@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from core.clock import utc_now
@@ -22,6 +23,7 @@ from core.scan.store import Claim, ScanStore
 from core.types import JsonObject
 
 T = TypeVar("T")
+OnFile = Callable[[JsonObject], Awaitable[None]]
 
 _log = logging.getLogger("trawl")
 
@@ -40,29 +42,46 @@ class Scans:
         self._store = store
         self._delivery = delivery
 
+    def check(self, namespace: Namespace, request: ScanRequest) -> None:
+        """Raise what keeps a scan from beginning, such as an unknown retriever; it blocks."""
+        self._scanner.check(namespace, request)
+
     async def run(
-        self, namespace: Namespace, request: ScanRequest, *, deadline: Deadline
+        self,
+        namespace: Namespace,
+        request: ScanRequest,
+        *,
+        deadline: Deadline,
+        on_file: OnFile | None = None,
     ) -> JsonObject:
         """Run every file against every retriever and return the whole answer.
 
-        `deadline` is when the answer must be ready. Raises only what concerns the scan as a
+        `deadline` is when the answer must be ready. `on_file` is told each file as it is delivered,
+        with the scan's id, in the order in which they are done; the answer then is neither signed
+        nor made smaller, as its documents are on their way. Raises only what concerns the scan as a
         whole: `NotFoundError`, `InvalidRequestError`, `UnavailableError`, `IdempotencyError`
         and `ConflictError` for what an idempotency key forbids.
         """
         asked = Settings(deadline_ms=request.settings.deadline_ms)
         stop = StopTimes(*stop_times(asked, deadline))
         claim = await self._claim(namespace, request, stop.answer)
+        teller = (
+            None if on_file is None else _Teller(self, namespace, request, claim, stop, on_file)
+        )
         try:
-            answer, size = await self._scan(namespace, request, stop, claim)
+            answer, size = await self._scan(namespace, request, stop, claim, teller)
         except BaseException:
             await asyncio.shield(self._in_pool(lambda: self._release(namespace, claim)))
             raise
         answer["scan_id"] = claim.scan_id
         answer["created_at"] = (claim.earlier or {}).get("created_at") or utc_now()
         answer["updated_at"] = utc_now()
-        delivering = self._deliver(
-            namespace, answer, size, presigned=request.return_presigned_urls, by=stop.answer
-        )
+        if teller is None:
+            delivering = self.deliver(
+                namespace, answer, size, presigned=request.return_presigned_urls, by=stop.answer
+            )
+        else:
+            delivering = teller.finish(answer)
         keeping = self._keep(namespace, request, claim, answer, stop.answer)
         delivered, warning = await asyncio.gather(delivering, keeping)
         return {**delivered, "warnings": [*delivered["warnings"], *warning]}
@@ -76,7 +95,7 @@ class Scans:
         """
         found = await self._in_pool(lambda: self._store.read(namespace, scan_id))
         answer, presigned = found
-        return await self._deliver(
+        return await self.deliver(
             namespace, answer, None, presigned=presigned or presign, by=deadline
         )
 
@@ -92,18 +111,25 @@ class Scans:
             raise UnavailableError(message, retry_after_seconds=1) from None
 
     async def _scan(
-        self, namespace: Namespace, request: ScanRequest, stop: StopTimes, claim: Claim
+        self,
+        namespace: Namespace,
+        request: ScanRequest,
+        stop: StopTimes,
+        claim: Claim,
+        on_file: OnFile | None,
     ) -> tuple[JsonObject, int | None]:
         earlier = claim.earlier
         if earlier is None:
-            return await self._scanner.scan(namespace, request, stop)
+            return await self._scanner.scan(namespace, request, stop, on_file=on_file)
         again = to_run_again(earlier)
         if not again:
             return dict(earlier), None
-        answer, _ = await self._scanner.scan(namespace, request, stop, earlier=earlier, again=again)
+        answer, _ = await self._scanner.scan(
+            namespace, request, stop, earlier=earlier, again=again, on_file=on_file
+        )
         return answer, None
 
-    async def _deliver(
+    async def deliver(
         self,
         namespace: Namespace,
         answer: JsonObject,
@@ -202,6 +228,38 @@ class Scans:
 
     async def _in_pool(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._services.pool, work)
+
+
+@dataclass(slots=True)
+class _Teller:
+    """Tells files as they are done, each once, as they leave."""
+
+    scans: Scans
+    namespace: Namespace
+    request: ScanRequest
+    claim: Claim
+    stop: StopTimes
+    tell: OnFile
+    warnings: list[str] = field(default_factory=list)
+    told: set[int] = field(default_factory=set)
+
+    async def __call__(self, file: JsonObject) -> None:
+        """Tell one file."""
+        alone = {"scan_id": self.claim.scan_id, "files": [file], "warnings": []}
+        presigned = self.request.return_presigned_urls
+        made = await self.scans.deliver(
+            self.namespace, alone, 0, presigned=presigned, by=self.stop.answer
+        )
+        self.warnings += [one for one in made["warnings"] if one not in self.warnings]
+        self.told.add(file["index"])
+        await self.tell({"scan_id": self.claim.scan_id, **made["files"][0]})
+
+    async def finish(self, answer: JsonObject) -> JsonObject:
+        """Tell the files that were not told yet, and return the answer."""
+        for file in answer["files"]:
+            if file["index"] not in self.told:
+                await self(file)
+        return {**answer, "warnings": [*answer["warnings"], *self.warnings]}
 
 
 def _documents_key(namespace: Namespace, answer: JsonObject, cell: JsonObject) -> str:

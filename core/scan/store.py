@@ -33,7 +33,7 @@ _GRACE_S = 30.0
 _LONGEST_S = 900.0
 _RETRY_AFTER_S = 2.0
 # What may differ between two calls that mean the same scan.
-_FREE = {"idempotency_key", "concurrency", "return_presigned_urls"}
+_FREE = {"idempotency_key", "concurrency", "return_presigned_urls", "stream"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +186,9 @@ def _life(namespace: Namespace) -> str:
 
 def _digest(request: ScanRequest) -> str:
     """Return a digest of what is scanned with what: the rest of a body may differ."""
-    body: Mapping[str, Any] = request.model_dump(exclude=_FREE)
+    # Left out unless it is asked for: keys of before there was such a thing stay good.
+    unasked = set() if request.return_vectors else {"return_vectors"}
+    body: Mapping[str, Any] = request.model_dump(exclude=_FREE | unasked)
     settings = {name: value for name, value in body["settings"].items() if name != "deadline_ms"}
     whole = {**body, "settings": settings}
     return hashlib.sha256(orjson.dumps(whole, option=orjson.OPT_SORT_KEYS)).hexdigest()

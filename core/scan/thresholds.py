@@ -88,6 +88,7 @@ class Thresholds:
     own: Scale | None = None
     allow_approximate: bool = False
     canary: str | None = None
+    canary_inputs: Mapping[str, Any] = field(default_factory=dict)
     limits: frozenset[str] = field(default_factory=frozenset)  # stages that only cut the list
     min_score: float | None = None  # below which a search leaves out what it finds
 
@@ -171,6 +172,8 @@ def thresholds_of(retriever: Mapping[str, Any], measures: Mapping[str, Measure])
     searches = _searches(retriever)
     features = _features(searches)
     rule = retriever.get("verdict") or {}
+    canary = rule.get("canary")
+    named = canary if isinstance(canary, Mapping) else {"document_id": canary}
     known = {uri: measures.get(uri) or measures.get(index_name(uri)) for uri in features}
     own = _rule_scale(rule)
     if own is None:
@@ -188,7 +191,8 @@ def thresholds_of(retriever: Mapping[str, Any], measures: Mapping[str, Measure])
         score_field=score_field,
         own=None if score_field is None else own,
         allow_approximate=bool(rule.get("allow_approximate")),
-        canary=rule.get("canary"),
+        canary=named["document_id"],
+        canary_inputs=named.get("inputs") or {},
         limits=frozenset(
             stage["stage_name"]
             for stage in retriever["stages"]

@@ -210,9 +210,19 @@ def _unproven(evidence: Mapping[str, Any], thresholds: Thresholds) -> Reason | N
         return Reason("not_exact", "the search was not proven exact")
     blind = evidence.get("unsearchable") or 0
     if blind:
-        message = f"{blind} of the documents to compare with have no vector, so nothing finds them"
-        return Reason("unsearchable_documents", message)
+        return Reason("unsearchable_documents", _blind(blind, evidence))
     return None
+
+
+def _blind(count: int, evidence: Mapping[str, Any]) -> str:
+    """Say of which documents nothing can be found, and what to do about them."""
+    names = [repr(name) for name in evidence.get("unsearchable_documents") or ()]
+    more = [f"{count - len(names)} more"] if names and count > len(names) else []
+    which = f" ({', '.join([*names, *more])})" if names else ""
+    return (
+        f"{count} of the documents to compare with have no vector{which}, so nothing finds them: "
+        "delete them, or keep them out of the search by a filter"
+    )
 
 
 def _left_out(evidence: Mapping[str, Any], thresholds: Thresholds) -> Reason | None:

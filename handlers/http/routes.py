@@ -209,7 +209,7 @@ ROUTES: Final = (
     Route("POST", "/v1/scans", f"{_SCANS}:create_scan",
           "Run up to 50 files against up to 10 retrievers, with a verdict on each",
           body=f"{_MODELS}.scans:ScanRequest", answer=f"{_SCAN_ANSWERS}:ScanAnswer",
-          query=_RETURN[:1],
+          query=_RETURN, streams=True,
           limits={"files": ("max_files", 50), "retrievers": ("max_retrievers", 10)}),
     Route("GET", "/v1/scans/{scan}", f"{_SCANS}:get_scan",
           "Get a scan again, with fresh presigned URLs if it was asked for any",

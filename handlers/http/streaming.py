@@ -33,9 +33,16 @@ def event_stream(frames: AsyncIterator[bytes] | None, whole: Sequence[bytes] = (
 
 def batch_frames(answer: JsonObject) -> list[bytes]:
     """Return the frames of a batch that is over: its results in order, then the rest."""
-    sent = [result["index"] for result in answer["results"]]
+    sent = frozenset(result["index"] for result in answer["results"])
     events = [_query_event(result) for result in answer["results"]]
-    return [*map(frame, events), frame(_last_event(answer, frozenset(sent)))]
+    return [*map(frame, events), frame(_last_event(answer, sent))]
+
+
+def scan_frames(answer: JsonObject) -> list[bytes]:
+    """Return the frames of a scan that is over: its files in order, then the rest."""
+    sent = frozenset(file["index"] for file in answer["files"])
+    files = [_file_event({"scan_id": answer["scan_id"], **file}) for file in answer["files"]]
+    return [*map(frame, files), frame(_last_scan_event(answer, sent))]
 
 
 def execution_frames(answer: JsonObject) -> list[bytes]:
@@ -44,27 +51,46 @@ def execution_frames(answer: JsonObject) -> list[bytes]:
     return [frame({"event_type": kind, **answer})]
 
 
-async def live_batch(
+def live_batch(
     run: Callable[[OnResult], Awaitable[JsonObject]],
     request_id: str,
     *,
     ping_seconds: float = PING_SECONDS,
 ) -> AsyncIterator[bytes]:
-    """Yield a batch's frames as its queries end, pings between them, then the last event.
+    """Return a batch's frames as its queries end, pings between them, then the last event."""
+    return _live(run, request_id, _query_event, _last_event, ping_seconds)
 
-    Whoever stops reading stops the batch: its task is cancelled and waited for.
-    """
+
+def live_scan(
+    run: Callable[[OnResult], Awaitable[JsonObject]],
+    request_id: str,
+    *,
+    ping_seconds: float = PING_SECONDS,
+) -> AsyncIterator[bytes]:
+    """Return a scan's frames as its files are done, pings between them, then the last event."""
+    return _live(run, request_id, _file_event, _last_scan_event, ping_seconds)
+
+
+async def _live(
+    run: Callable[[OnResult], Awaitable[JsonObject]],
+    request_id: str,
+    event_of: Callable[[JsonObject], JsonObject],
+    last_event: Callable[[JsonObject, frozenset[int]], JsonObject],
+    ping_seconds: float,
+) -> AsyncIterator[bytes]:
+    """Yield frames as results come. Whoever stops reading stops the work: its task is cancelled
+    and waited for."""
     queue: asyncio.Queue[bytes | None] = asyncio.Queue()
     sent: set[int] = set()
 
     async def on_result(result: JsonObject) -> None:
         sent.add(result["index"])
-        queue.put_nowait(frame(_query_event(result)))
+        queue.put_nowait(frame(event_of(result)))
 
     async def produce() -> None:
         try:
             answer = await run(on_result)
-            queue.put_nowait(frame(_last_event(answer, frozenset(sent))))
+            queue.put_nowait(frame(last_event(answer, frozenset(sent))))
         except Exception as error:
             queue.put_nowait(frame(_error_event(error, request_id)))
         finally:
@@ -98,6 +124,26 @@ def _last_event(answer: JsonObject, sent: frozenset[int]) -> JsonObject:
         for result in answer["results"]
     ]
     return {"event_type": "batch_complete", **answer, "results": results}
+
+
+def _file_event(file: JsonObject) -> JsonObject:
+    return {"event_type": "file_complete", **file}
+
+
+def _last_scan_event(answer: JsonObject, sent: frozenset[int]) -> JsonObject:
+    """Return the same of a scan: its files' cells without the documents that were sent."""
+    files = [
+        {
+            **file,
+            "retrievers": {
+                name: _without_documents(cell) for name, cell in file["retrievers"].items()
+            },
+        }
+        if file["index"] in sent
+        else file
+        for file in answer["files"]
+    ]
+    return {"event_type": "scan_complete", **answer, "files": files}
 
 
 def _without_documents(result: JsonObject) -> JsonObject:

@@ -5,7 +5,9 @@ from typing import Any
 import pytest
 
 from core.models.scan_answers import ScanAnswer
+from handlers.http.streaming import scan_frames
 from tests.copies import FIND_COPIES, encode, make_collection, make_retriever, picture
+from tests.handlers.test_local import events_of
 from tests.servers import Client, Server
 
 
@@ -40,6 +42,51 @@ def test_one_call_gives_a_verdict_on_every_file(client: Client) -> None:
     again = client.ok("GET", f"/v1/scans/{answer['scan_id']}")
     ScanAnswer.model_validate(again)
     assert again == answer
+
+
+def test_a_stream_sends_each_file_once_and_the_rest_at_the_end(client: Client) -> None:
+    files = [encode(picture(1)), encode(picture(77)), encode(picture(0))[:-400]]
+    body = {"files": files, "retrievers": ["copies", "watched"], "stream": True}
+    response = client.post("/v1/scans", body)
+    assert response.headers["content-type"].startswith("text/event-stream")
+    *events, last = events_of(response.text)
+    assert {event["event_type"] for event in events} == {"file_complete"}
+    assert sorted(event["index"] for event in events) == [0, 1, 2]
+    assert last["event_type"] == "scan_complete"
+    for event in events:
+        assert event["scan_id"] == last["scan_id"]
+        for name, cell in last["files"][event["index"]]["retrievers"].items():
+            assert "documents" not in cell
+            sent = event["retrievers"][name]
+            assert cell["documents_count"] == len(sent["documents"])
+            assert (cell["verdict"], cell["execution_id"]) == (
+                sent["verdict"],
+                sent["execution_id"],
+            )
+            cell["documents"] = sent["documents"]
+    ScanAnswer.model_validate(last)
+    again = client.ok("GET", f"/v1/scans/{last['scan_id']}")
+    assert [f["verdict"] for f in again["files"]] == ["block", "clear", "unknown"]
+    # The same frames where they can only leave all at once.
+    at_once = events_of(b"".join(scan_frames(again)).decode())
+    assert [one["event_type"] for one in at_once] == ["file_complete"] * 3 + ["scan_complete"]
+    assert at_once[-1]["files"] == [
+        {**file, "retrievers": {n: without(c) for n, c in file["retrievers"].items()}}
+        for file in again["files"]
+    ]
+
+
+def without(cell: Any) -> Any:
+    rest = {name: value for name, value in cell.items() if name != "documents"}
+    return {**rest, "documents_count": len(cell["documents"])}
+
+
+@pytest.mark.parametrize("retrievers", [["nobody"], ["copies", "copies"]])
+def test_a_stream_of_what_cannot_be_scanned_never_begins(
+    client: Client, retrievers: list[str]
+) -> None:
+    body = {"files": ["x"], "retrievers": retrievers, "stream": True}
+    assert client.post("/v1/scans", body).status_code == (404 if "nobody" in retrievers else 422)
 
 
 @pytest.mark.parametrize(

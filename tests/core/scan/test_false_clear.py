@@ -93,7 +93,12 @@ def test_documents_without_vectors_are_no_references_that_were_compared(here: Wo
     here.app.documents.upsert(here.namespace, request, deadline=NEVER)
     cells = cells_of(here.scan([url("new1"), url("blind1")], ["blind", "sighted"]))
     assert cells[0, "blind"]["evidence"]["unsearchable"] == 1
-    assert cells[0, "blind"]["reasons"][0]["code"] == "unsearchable_documents"
+    assert cells[0, "blind"]["evidence"]["unsearchable_documents"] == ["plain"]
+    (reason,) = cells[0, "blind"]["reasons"]
+    assert reason["code"] == "unsearchable_documents"
+    # Which one, and what to do.
+    assert "'plain'" in reason["message"]
+    assert "delete them, or keep them out of the search by a filter" in reason["message"]
     words = {key: cell["verdict"] for key, cell in cells.items()}
     assert words == {
         (0, "blind"): "unknown",
@@ -101,6 +106,18 @@ def test_documents_without_vectors_are_no_references_that_were_compared(here: Wo
         (1, "blind"): "block",
         (1, "sighted"): "block",
     }
+
+
+def test_of_many_documents_without_vectors_the_first_are_named(here: World) -> None:
+    here.references("blinder", ["blind0"])
+    here.retriever("blinder", "blinder")
+    documents = [{"document_id": f"plain{n}"} for n in range(8)]
+    request = parse_model(UpsertRequest, {"collection_id": "blinder", "documents": documents})
+    here.app.documents.upsert(here.namespace, request, deadline=NEVER)
+    (cell,) = cells_of(here.scan([url("new1")], ["blinder"])).values()
+    assert cell["evidence"]["unsearchable"] == 8
+    assert cell["evidence"]["unsearchable_documents"] == [f"plain{n}" for n in range(5)]
+    assert "'plain4', 3 more)" in cell["reasons"][0]["message"]
 
 
 @pytest.mark.parametrize("rule", [{"block_at": 90}, {"block_at": 1.01}])

@@ -1,6 +1,7 @@
 """The promises of a scan under faults: every cell answered once, by itself, as a batch would."""
 
 import asyncio
+import hashlib
 import itertools
 from collections.abc import Iterator
 from typing import Any
@@ -10,7 +11,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from core.deadline import NEVER
-from core.errors import InvalidRequestError, NotFoundError, UnavailableError
+from core.errors import (
+    IdempotencyError,
+    InvalidRequestError,
+    NotFoundError,
+    UnavailableError,
+)
 from core.media.extractors import find_extractor
 from core.models.base import parse_model
 from core.models.scans import ScanRequest
@@ -18,7 +24,7 @@ from core.runtime.pipeline import prepare_query
 from core.scan.verdicts import worst
 from core.storage.collections import CollectionStore
 from core.types import JsonObject
-from tests.core.scan.world import World, bytes_of, cells_of, result_of, url, world
+from tests.core.scan.world import HASH, World, bytes_of, cells_of, result_of, url, world
 
 RETRIEVERS = ("art", "logos")
 HEALTHY = ["art0", "art1", "logo0", "new1", "new2", "art0~again", "new1~again", "sound1"]
@@ -233,6 +239,79 @@ def test_a_retriever_that_cannot_be_loaded_costs_its_own_cells(
     assert file["verdict"] == "unknown"
     with pytest.raises(UnavailableError):
         here.scan([url("new1")], ["logos"])
+
+
+def test_a_file_is_fetched_once_and_decoded_once_per_kind_of_feature(here: World) -> None:
+    """Whatever the number of retrievers, and of other names for the same file."""
+    old = "mixpeek://image.pdq@v1/hash"
+    here.references("old-art", ["art0", "art1"], "image_pdq_v1_hash")
+    for name in ("old-one", "old-two"):
+        here.retriever(name, "old-art", feature=old)
+    here.retriever("art-three", "art")
+    names = ["art", "logos", "art-three", "old-one", "old-two"]
+    here.fetcher.calls.clear()
+    here.extractor.calls.clear()
+    answer = here.scan([url("art0"), url("art0"), url("art0~again"), url("new7")], names)
+    assert {cell["status"] for cell in cells_of(answer).values()} == {"completed"}
+    assert here.fetcher.calls == {"art0": 1, "art0~again": 1, "new7": 1}
+    assert here.extractor.calls == {
+        (extractor, bytes_of(name)): 1
+        for extractor in ("image.pdq@v2", "image.pdq@v1")
+        for name in ("art0", "new7")
+    }
+
+
+def test_vectors_leave_where_they_are_asked_for(here: World) -> None:
+    plain = here.scan([url("art0")], ["art"])
+    asked = here.scan([url("art0")], ["art"], return_vectors=True)
+    [[document], [with_vector]] = [
+        [d for d in cell["documents"] if d["document_id"] == "art0"]
+        for answer in (plain, asked)
+        for cell in cells_of(answer).values()
+    ]
+    digest = hashlib.sha256(bytes_of("art0")).hexdigest()
+    assert with_vector == {**document, HASH: digest}
+    assert here.get(asked["scan_id"]) == asked
+
+
+def test_a_key_with_vectors_is_another_request(here: World) -> None:
+    here.scan([url("art0")], ["art"], idempotency_key="vectors")
+    with pytest.raises(IdempotencyError):
+        here.scan([url("art0")], ["art"], idempotency_key="vectors", return_vectors=True)
+
+
+PRICED = {
+    "file": {"type": "image", "required": True},
+    "brand": {"type": "string", "required": True},
+}
+OF_A_BRAND = {"filters": {"field": "brand", "operator": "eq", "value": "{{INPUT.brand}}"}}
+
+
+def test_a_canary_may_need_more_inputs_than_the_file(here: World) -> None:
+    """Each file brings its own; nobody could say what the canary's are, but the rule."""
+    here.references("branded", ["bird"], brand="acme")
+    here.references("branded", ["song"], brand="zeta")
+    rules: dict[str, JsonObject] = {
+        "told": {"canary": {"document_id": "bird", "inputs": {"brand": "acme"}}},
+        "silent": {"canary": "bird"},
+        "wrong": {"canary": {"document_id": "bird", "inputs": {"brand": "zeta"}}},
+        "taken": {"canary": {"document_id": "bird", "inputs": {"brand": "acme", "file": "x"}}},
+    }
+    for name, rule in rules.items():
+        schema = {"input_schema": PRICED, "verdict": rule}
+        here.retriever(name, "branded", search=OF_A_BRAND, **schema)
+    file = {"file": url("new1"), "inputs": {"brand": "zeta"}}
+    answer = here.scan([file], list(rules))
+    canaries = {one["retriever_name"]: one["canary"] for one in answer["retrievers"]}
+    assert [canary["document_id"] for canary in canaries.values()] == ["bird"] * 4
+    assert canaries["told"] == {"document_id": "bird", "found": True, "reason": None}
+    assert canaries["silent"]["reason"]["code"] == "canary_failed"
+    assert "brand" in canaries["silent"]["reason"]["message"]
+    assert "verdict.canary.inputs" in canaries["silent"]["reason"]["message"]
+    assert canaries["wrong"]["reason"]["code"] == "canary_missing"
+    assert canaries["taken"]["reason"]["code"] == "canary_failed"
+    words = {name: cell["verdict"] for (_, name), cell in cells_of(answer).items()}
+    assert words == {"told": "clear", "silent": "unknown", "wrong": "unknown", "taken": "unknown"}
 
 
 def test_all_retrievers_see_one_version_of_a_collection(
