@@ -51,15 +51,43 @@ class Hit:
 
 
 @dataclass(frozen=True, slots=True)
+class Verification:
+    """What came of comparing places of pictures whose vectors alone are not near enough.
+
+    `places` counts the query's. Of the documents within reach `checked` were compared, `verified`
+    of those have places that agree; `without_places` have none stored; `unchecked` were left, as
+    far as is known: they are farther away than as many others as are looked at.
+    """
+
+    places: int
+    checked: int
+    verified: int
+    without_places: int
+    unchecked: int
+
+    def merged(self, other: "Verification") -> "Verification":
+        """Combine two searches' of the same feature."""
+        return Verification(
+            max(self.places, other.places),
+            self.checked + other.checked,
+            self.verified + other.verified,
+            self.without_places + other.without_places,
+            self.unchecked + other.unchecked,
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class FeatureEvidence:
     """The same of one feature alone: scores of several cannot be told apart in one number.
 
-    `whole` is false if only rows that earlier stages had found were compared.
+    `whole` is false if only rows that earlier stages had found were compared. `verification` is
+    None where nothing was verified by places.
     """
 
     compared: int
     best_score: float | None
     whole: bool
+    verification: Verification | None = None
 
     def merged(self, other: "FeatureEvidence") -> "FeatureEvidence":
         """Combine the evidence of two searches of the same feature."""
@@ -67,7 +95,12 @@ class FeatureEvidence:
             self.compared + other.compared,
             _greatest(self.best_score, other.best_score),
             self.whole or other.whole,
+            _merged(self.verification, other.verification),
         )
+
+
+def _merged(one: Verification | None, other: Verification | None) -> Verification | None:
+    return one.merged(other) if one and other else one or other
 
 
 def _greatest(*scores: float | None) -> float | None:
@@ -136,10 +169,12 @@ class ChunkBound:
 @dataclass(frozen=True, slots=True)
 class QueryChunk:
     """One vector of a content query and its place in the query's media. `variant` says which view
-    of that place it stands for (`flip_horizontal`, …)."""
+    of that place it stands for (`flip_horizontal`, …); `keypoints` are its picture's, see
+    `core.ports.keypoints`."""
 
     vector: Float32 | UInt8
     start_ms: int | None = None
     end_ms: int | None = None
     box: tuple[float, float, float, float] | None = None
     variant: str = "original"
+    keypoints: UInt8 | None = None

@@ -20,6 +20,7 @@ from core.hits import (
     SearchRequest,
     TextRequest,
 )
+from core.ports.keypoints import VerifyRule
 from core.ports.media import GeometryRule, VoteRule
 from core.rows.row import Row, Rows
 from core.traits import P, Traits
@@ -183,6 +184,11 @@ class StageContext(Protocol):
 
     def geometry_rule(self, feature_uri: str) -> GeometryRule | None:
         """Return how chunks of this feature prove a picture in a picture, None if they do not."""
+        ...
+
+    def verify_rule(self, feature_uri: str, params: ReadOnlyObject) -> VerifyRule | None:
+        """Return how this feature's documents are verified by places of their pictures, None if
+        they are not, with these parameters."""
         ...
 
     async def compute(self, work: Callable[[], T]) -> T:

@@ -43,7 +43,7 @@ class RoutedMediaExtractor:
         declared_type: str | None = None,
     ) -> Extraction:
         """Return the chunks of one file; see `MediaExtractor.extract`."""
-        info = find_extractor(extractor)
+        info = find_extractor(extractor).sized(params or {})
         other = self._others.get("remote" if info.is_remote else info.extra or "")
         chosen = self._decoding if other is None else other()
         return chosen.extract(

@@ -108,7 +108,8 @@ def media_documents(
     """
     if collection.feature_extractor is None:
         raise InvalidRequestError("the collection has no feature_extractor")
-    info = find_extractor(collection.feature_extractor.reference)
+    extractor = collection.feature_extractor
+    info = find_extractor(extractor.reference).sized(extractor.parameters)
     fields = _with_media(job, extraction, fields)
     if not extraction.chunks:
         return [StoredDocument(job.document_id, fields, vectors)]
@@ -120,10 +121,19 @@ def media_documents(
         StoredDocument(
             document_id,
             _with_place(fields, chunks[0]),
-            {**vectors, **{info.chunk_vector(chunk.variant): chunk.vector for chunk in chunks}},
+            {**vectors, **_vectors(info, chunks)},
         )
         for document_id, chunks in zip(ids, places, strict=True)
     ]
+
+
+def _vectors(info: ExtractorInfo, chunks: Sequence[Chunk]) -> dict[str, Any]:
+    """Return one document's vectors, and the places of its picture where there are any."""
+    vectors: dict[str, Any] = {info.chunk_vector(chunk.variant): chunk.vector for chunk in chunks}
+    for chunk in chunks:
+        if info.verification is not None and chunk.keypoints is not None:
+            vectors[info.verification.stored] = chunk.keypoints
+    return vectors
 
 
 def _places(info: ExtractorInfo, chunks: Sequence[Chunk]) -> list[list[Chunk]]:

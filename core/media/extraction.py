@@ -15,6 +15,7 @@ from core.media.extractors import (
     ExtractorInfo,
     find_extractor,
 )
+from core.media.parameters import VERIFY
 from core.ports.media import Extraction
 
 
@@ -41,6 +42,11 @@ def extract(
         from core.media.onnx_model import extract_onnx
 
         return extract_onnx(data, params or {}, declared_type)
+    if info is IMAGE_PDQ:
+        from core.media.image import extract_image
+
+        verify = bool((params or {}).get(VERIFY))
+        return extract_image(data, as_query=as_query, declared_type=declared_type, verify=verify)
     return _RUNS[info.reference](
         data, as_query=as_query, declared_type=declared_type, max_chunks=max_chunks
     )
@@ -60,15 +66,6 @@ class _Run(Protocol):
     def __call__(
         self, data: bytes, *, as_query: bool, declared_type: str | None, max_chunks: int | None
     ) -> Extraction: ...
-
-
-def _image_pdq(
-    data: bytes, *, as_query: bool, declared_type: str | None, max_chunks: int | None
-) -> Extraction:
-    from core.media.image import extract_image
-
-    del max_chunks  # an image is one place
-    return extract_image(data, as_query=as_query, declared_type=declared_type)
 
 
 def _image_pdq_v1(
@@ -118,7 +115,6 @@ def _face_dlib(
 
 
 _RUNS: Mapping[str, _Run] = {
-    IMAGE_PDQ.reference: _image_pdq,
     IMAGE_PDQ_V1.reference: _image_pdq_v1,
     AUDIO_CHROMAPRINT.reference: _audio_chromaprint,
     VIDEO_VPDQ.reference: _video_vpdq,

@@ -1,6 +1,6 @@
 """The extractors there are, as data: listed and looked up without loading any media library."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Final
@@ -11,11 +11,14 @@ from core.media.parameters import (
     HTTPS_PARAMETERS,
     NOVA_PARAMETERS,
     ONNX_PARAMETERS,
+    PDQ_PARAMETERS,
     SAGEMAKER_PARAMETERS,
     TITAN_PARAMETERS,
+    VERIFY,
     Parameter,
 )
 from core.models.features import index_name
+from core.ports.keypoints import VerifyRule, packed_size
 from core.ports.media import GeometryRule, VoteRule
 from core.types import Metric, VectorSpec
 
@@ -65,6 +68,8 @@ class ExtractorInfo:
     # The extra to install for it, and the modules which that brings.
     extra: str | None = None
     modules: tuple[str, ...] = ()
+    # Of pictures whose collection asks for it, how what is not near is verified.
+    verification: VerifyRule | None = None
 
     @property
     def family(self) -> str:
@@ -77,9 +82,23 @@ class ExtractorInfo:
         return self.family in REMOTE_FAMILIES
 
     def sized(self, parameters: Mapping[str, Any]) -> "ExtractorInfo":
-        """Return it with the dimension that a collection's parameters ask for."""
+        """Return it as a collection's parameters make it: its dimension, and what it needs."""
+        if self.parameters is PDQ_PARAMETERS and parameters.get(VERIFY):
+            return replace(self, extra="logo", modules=("cv2",), verification=IMAGE_VERIFICATION)
         asked = parameters.get("dimension")
         return self if asked is None else replace(self, dimension=int(asked))
+
+    def common_parameters(self, said: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
+        """Return with what a query meets the references of several collections, by what each says;
+        None if one query cannot.
+
+        Hashes are the same with places and without: a query has them if any collection has.
+        """
+        alike = [{name: each[name] for name in each if name != VERIFY} for each in said]
+        if any(each != alike[0] for each in alike):
+            return None
+        common = dict(alike[0]) if alike else {}
+        return {**common, VERIFY: True} if any(each.get(VERIFY) for each in said) else common
 
     @property
     def feature_uri(self) -> str:
@@ -113,7 +132,10 @@ class ExtractorInfo:
     def vectors(self) -> list[VectorSpec]:
         """All vectors that it stores: `vector` first, then its views."""
         names = (self.index_name, *self.view_names.values())
-        return [VectorSpec(name, self.dimension, self.metric) for name in names]
+        specs = [VectorSpec(name, self.dimension, self.metric) for name in names]
+        if self.verification is not None:
+            specs.append(VectorSpec(self.verification.stored, KEYPOINT_BITS, "hamming"))
+        return specs
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +162,20 @@ IMAGE_CROPS: Final[Mapping[str, Crop]] = MappingProxyType(
     }
 )
 
+# Places of a picture that are stored, and the bits that they take.
+REFERENCE_KEYPOINTS: Final = 100
+KEYPOINT_BITS: Final = 8 * packed_size(REFERENCE_KEYPOINTS)
+# Set on 93 pictures of desktops and nebulae, of which none is in a benchmark: of 6,896 pairs of
+# strangers none had more than 6 places that agreed by accident.
+IMAGE_VERIFICATION: Final = VerifyRule(
+    stored="image_pdq_v2_keypoints",
+    least_score=1 - 90 / 256,
+    found_from=1 - 60 / 256,
+    most_score=1 - 32 / 256,
+    checked=100,
+    inliers=8,
+)
+
 IMAGE_PDQ = ExtractorInfo(
     name="image.pdq",
     version="v2",
@@ -152,6 +188,7 @@ IMAGE_PDQ = ExtractorInfo(
     metric="hamming",
     dimension=256,
     thresholds=Thresholds(match=31, review=60, unit="bits"),
+    parameters=PDQ_PARAMETERS,
     views=(INSIDE, *IMAGE_CROPS),
 )
 
@@ -160,6 +197,7 @@ IMAGE_PDQ_V1 = replace(
     IMAGE_PDQ,
     version="v1",
     description="Perceptual fingerprint of a still image (Meta's PDQ): finds copies of this image.",
+    parameters=(),
     views=(),
 )
 

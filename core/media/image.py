@@ -7,6 +7,7 @@ as it always was.
 
 import hashlib
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Final
 
 from core.arrays import UInt8
@@ -15,21 +16,29 @@ from core.media.decode import Picture, decode_picture
 from core.media.extractors import IMAGE_CROPS, INSIDE, Crop
 from core.media.margins import picture_inside
 from core.media.pdq import MIN_QUALITY, MIN_SIDE, dihedral_hashes, fingerprint
+from core.ports.keypoints import is_mirrored
 from core.ports.media import Chunk, Extraction, MediaInfo, MediaWarning
 
 # Behind the name of a query's view if it is one of the picture inside a border.
 _WITHIN: Final = f"+{INSIDE}"
 
 
-def extract_image(data: bytes, *, as_query: bool, declared_type: str | None) -> Extraction:
+def extract_image(
+    data: bytes, *, as_query: bool, declared_type: str | None, verify: bool = False
+) -> Extraction:
     """Return an image's hashes by version 2; see `extraction.extract`.
 
     A reference's are of the whole image, of the picture inside its border if it has one, and of
     the crops of that picture: the variant names which. A query's are the eight views of the whole
     image, and of the picture inside its border. What has too little detail has no hash.
+
+    With `verify` the first chunk has the picture's places too, and of a query's the first that is
+    mirrored those of the mirror image. `MissingExtraError` without OpenCV.
     """
     picture = decode_picture(data, declared_type)
     chunks = list(_query(picture) if as_query else _reference(picture))
+    if verify:
+        chunks = _with_keypoints(picture, chunks, as_query=as_query)
     return _extraction(picture, data, chunks)
 
 
@@ -39,6 +48,22 @@ def extract_image_v1(data: bytes, *, as_query: bool, declared_type: str | None) 
     luma = picture.luma
     chunks = list(_views(picture, luma) if as_query else _hashed(picture, luma, "original"))
     return _extraction(picture, data, chunks)
+
+
+def _with_keypoints(picture: Picture, chunks: list[Chunk], *, as_query: bool) -> list[Chunk]:
+    from core.media.keypoints import query_keypoints, reference_keypoints
+
+    if not as_query:
+        first = [replace(each, keypoints=reference_keypoints(picture)) for each in chunks[:1]]
+        return first + chunks[1:]
+    seen: set[bool] = set()
+    found = []
+    for chunk in chunks:
+        mirrored = is_mirrored(chunk.variant)
+        keypoints = None if mirrored in seen else query_keypoints(picture, mirrored=mirrored)
+        seen.add(mirrored)
+        found.append(replace(chunk, keypoints=keypoints))
+    return found
 
 
 def _reference(picture: Picture) -> Iterator[Chunk]:

@@ -178,6 +178,17 @@ ONNX_PARAMETERS: Final = (
     Parameter("mean", "Taken from each colour, 0-1.", _three_numbers, (0.485, 0.456, 0.406)),
     Parameter("std", "What each is divided by then.", _three_divisors, (0.229, 0.224, 0.225)),
 )
+# Also what a collection's references have that were loaded without it.
+VERIFY: Final = "verify"
+PDQ_PARAMETERS: Final = (
+    Parameter(
+        VERIFY,
+        "Keep places of each picture too (OpenCV): what is too far away to be called near, up to "
+        "90 bits, is then found where places agree. 1.9 KB a document.",
+        one_of(True, False),
+        default=False,
+    ),
+)
 HTTPS_PARAMETERS: Final = (
     Parameter("url", "Where inputs are posted to.", _https_url),
     Parameter("dimension", "Numbers in the model's vector.", whole(1, 16_384)),

@@ -81,10 +81,11 @@ class ExtractorRules:
         if problems:
             message = f"{info.name}: {problems[0].path}: {problems[0].message}"
             raise InvalidRequestError(message, problems)
-        missing = self.missing(info)
+        sized = info.sized(parameters)
+        missing = self.missing(sized if sized.extra != info.extra else info)
         if missing is not None:
-            raise MissingExtraError(f"{info.name} cannot be used: {missing}", extra=info.extra)
-        return info.sized(parameters)
+            raise MissingExtraError(f"{info.name} cannot be used: {missing}", extra=sized.extra)
+        return sized
 
     def _is_there(self, info: ExtractorInfo) -> bool:
         """Say whether the libraries of an extractor are, where media are decoded."""

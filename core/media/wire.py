@@ -3,6 +3,7 @@
 The reader trusts nothing: the other side has parsed hostile media and may no longer be ours.
 """
 
+import base64
 import math
 import struct
 from collections.abc import Mapping
@@ -14,6 +15,7 @@ import orjson
 from core.arrays import Float32, UInt8
 from core.errors import InvalidRequestError, MediaError, MissingExtraError, NoTrackError, TrawlError
 from core.media.extractors import ExtractorInfo
+from core.ports.keypoints import MOST_KEYPOINTS, unpack_keypoints
 from core.ports.media import Chunk, Extraction, MediaInfo, MediaWarning, Place
 from core.types import JsonObject
 
@@ -30,6 +32,9 @@ def pack_extraction(extraction: Extraction) -> tuple[JsonObject, bytes]:
         {
             "variant": chunk.variant,
             "quality": chunk.quality,
+            "keypoints": None
+            if chunk.keypoints is None
+            else base64.b64encode(chunk.keypoints.tobytes()).decode(),
             "place": chunk.place
             and {
                 "start_ms": chunk.place.start_ms,
@@ -54,7 +59,13 @@ def unpack_extraction(info: ExtractorInfo, header: Mapping[str, Any], body: byte
     try:
         vectors = _vectors(info, len(header["chunks"]), body)
         chunks = tuple(
-            Chunk(vector, _place(each["place"]), _number(each["quality"]), str(each["variant"]))
+            Chunk(
+                vector,
+                _place(each["place"]),
+                _number(each["quality"]),
+                str(each["variant"]),
+                _keypoints(each.get("keypoints")),
+            )
             for vector, each in zip(vectors, header["chunks"], strict=True)
         )
         media = MediaInfo(**header["media"])
@@ -80,6 +91,16 @@ def _place(value: Any) -> Place | None:
         return None
     box = value["box"]
     return Place(value["start_ms"], value["end_ms"], box and (box[0], box[1], box[2], box[3]))
+
+
+def _keypoints(value: Any) -> UInt8 | None:
+    """Return packed places; `ValueError` for what cannot be such, or for more than there can be."""
+    if value is None:
+        return None
+    packed = np.frombuffer(base64.b64decode(str(value), validate=True), np.uint8)
+    if len(unpack_keypoints(packed)) > MOST_KEYPOINTS:
+        raise ValueError("too many keypoints")
+    return packed
 
 
 def _number(value: Any) -> float | None:

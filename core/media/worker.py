@@ -16,6 +16,7 @@ from core.media.decode import require_pillow
 from core.media.extraction import extract
 from core.media.extractors import FACE_DLIB, IMAGE_PDQ, LOGO_SIFT
 from core.media.file_types import IMAGES
+from core.media.parameters import VERIFY
 from core.media.preview import make_preview
 from core.media.preview_wire import pack_preview
 from core.media.recordings import require_av
@@ -108,6 +109,8 @@ def _warm_up_logos() -> None:
             noise.convert("RGB").save(sample, format_name)
             for as_query in (False, True):
                 extract(LOGO_SIFT.name, sample.getvalue(), as_query=as_query)
+                data, verify = sample.getvalue(), {VERIFY: True}
+                extract(IMAGE_PDQ.name, data, params=verify, as_query=as_query)
 
 
 def _warm_up_faces() -> None:

@@ -32,12 +32,25 @@ class QueryError(Answer):
     retry_after_seconds: float | None = None
 
 
+class Verification(Answer):
+    """What came of comparing places of pictures whose hashes alone are not near enough."""
+
+    places: int = Field(ge=0, description="Places of the query's picture.")
+    checked: int = Field(ge=0, description="Documents within reach that were compared by places.")
+    verified: int = Field(ge=0, description="Those of them with places that agree.")
+    without_places: int = Field(ge=0, description="Documents within reach without stored places.")
+    unchecked: int = Field(ge=0, description="Farther ones within reach that were not looked at.")
+
+
 class FeatureEvidence(Answer):
     """What was compared in one feature."""
 
     compared: int = Field(ge=0)
     best_score: float | None
     whole: bool = Field(description="False if only rows of earlier stages were compared.")
+    verification: Verification | None = Field(
+        None, description="Absent where nothing was verified by places."
+    )
 
 
 class Evidence(Answer):

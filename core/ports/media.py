@@ -39,13 +39,15 @@ class Chunk:
 
     `quality` is 0–100, None where the extractor has no such measure. `variant` says which view of
     the file a query chunk stands for (`rotate_90`, …); a reference's is `original`, or one of its
-    extractor's views.
+    extractor's views. `keypoints` are places of the whole file's picture, mirrored if the variant
+    is: see `core.ports.keypoints`.
     """
 
     vector: Float32 | UInt8
     place: Place | None = None
     quality: float | None = None
     variant: str = "original"
+    keypoints: UInt8 | None = None
 
 
 @dataclass(frozen=True, slots=True)

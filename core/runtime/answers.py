@@ -1,6 +1,7 @@
 """One query's result as the answer shows it: documents, evidence, and what is missing and why."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 
 from core.errors import DeadlineError, describe_error
 from core.hits import Evidence
@@ -99,10 +100,17 @@ def _result(**given: object) -> JsonObject:
 
 def _features(evidence: Evidence) -> JsonObject:
     # Not dataclasses.asdict, which copies each number by way of ten calls: this runs per query.
-    return {
-        name: {"compared": one.compared, "best_score": one.best_score, "whole": one.whole}
-        for name, one in evidence.features.items()
-    }
+    features: JsonObject = {}
+    for name, one in evidence.features.items():
+        found: JsonObject = {
+            "compared": one.compared,
+            "best_score": one.best_score,
+            "whole": one.whole,
+        }
+        if one.verification is not None:
+            found["verification"] = asdict(one.verification)
+        features[name] = found
+    return features
 
 
 def _shortfalls(result: PipelineResult) -> list[str]:

@@ -17,6 +17,7 @@ from core.filtering.conditions import Filter
 from core.hits import ChunkBound, Hit, QueryChunk, SearchAnswer, SearchRequest, TextRequest
 from core.media.extractors import find_extractor
 from core.models.features import index_name
+from core.ports.keypoints import VerifyRule
 from core.ports.media import Extraction, GeometryRule, VoteRule
 from core.rows.row import Row, Rows, Source
 from core.runtime.environment import require_pinned
@@ -241,6 +242,7 @@ class StageRun:
                 chunk.place.end_ms if chunk.place else None,
                 chunk.place.box if chunk.place else None,
                 chunk.variant,
+                chunk.keypoints,
             )
             for chunk in extraction.chunks
         ]
@@ -254,6 +256,11 @@ class StageRun:
         """Return how chunks of this feature prove a picture in a picture."""
         info = self.query.environment.extractor_of(feature_uri)
         return None if info is None else info.geometry
+
+    def verify_rule(self, feature_uri: str, params: ReadOnlyObject) -> VerifyRule | None:
+        """Return how this feature's documents are verified by places of their pictures."""
+        info = self.query.environment.extractor_of(feature_uri)
+        return None if info is None else info.sized(params).verification
 
     async def compute(self, work: Callable[[], T]) -> T:
         """Run work in a thread."""

@@ -178,13 +178,14 @@ class Environment:
             if collection_id in self._extractors
             and self._extractors[collection_id].name == info.name
         ]
-        if any(each != said[0] for each in said):
+        common = info.common_parameters(said)
+        if common is None:
             message = (
                 f"these collections use {info.name} with different parameters: search them one by "
                 "one, with collection_identifiers"
             )
             raise InvalidRequestError(message, [Problem("feature_uri", message, "not_comparable")])
-        return dict(said[0]) if said else {}
+        return common
 
     def _pin(self, reference: str) -> Snapshot:
         # What is pinned is found without the lock: a thread may hold it for as long as storage

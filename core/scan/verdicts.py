@@ -42,11 +42,14 @@ class Near:
     score: float
     feature: str
     scale: Scale
+    # The score of its hash alone, where its places prove more, and its score says how much.
+    hash_score: float | None = None
 
     @property
     def distance(self) -> float | None:
         """How far away it is in the feature's unit, None where there is no such."""
-        return None if self.scale.measure is None else self.scale.measure.distance(self.score)
+        measured = self.score if self.hash_score is None else self.hash_score
+        return None if self.scale.measure is None else self.scale.measure.distance(measured)
 
     @property
     def unit(self) -> str | None:
@@ -141,7 +144,8 @@ def _nears(documents: Iterable[JsonObject], thresholds: Thresholds) -> list[Near
             accidental = hit.get("aligned") is False
             if uri in thresholds.scales and ("similarity" in hit or not accidental):
                 score = float(hit.get("similarity", hit["score"]))
-                found.append(Near(document, score, uri, thresholds.scales[uri]))
+                scale = thresholds.scales[uri]
+                found.append(Near(document, score, uri, scale, hit.get("hash_score")))
     return found
 
 

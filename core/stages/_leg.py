@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from core.hits import Evidence, FeatureEvidence, Hit
+from core.hits import Evidence, FeatureEvidence, Hit, Verification
 from core.models.queries import SearchEntry
 from core.rows.fusion import DocumentKey
 from core.stage import StageContext
@@ -42,9 +42,12 @@ def name_of(entry: SearchEntry) -> str:
     return f"{uri}{LEXICAL_SUFFIX}" if entry.lexical else uri
 
 
-def add_evidence(ctx: StageContext, name: str, evidence: Evidence) -> None:
+def add_evidence(
+    ctx: StageContext, name: str, evidence: Evidence, verification: Verification | None = None
+) -> None:
     """Add what a search's answer rests on to what the stage's rests on."""
-    own = FeatureEvidence(evidence.compared, evidence.best_score, whole=ctx.is_first)
+    compared, best = evidence.compared, evidence.best_score
+    own = FeatureEvidence(compared, best, whole=ctx.is_first, verification=verification)
     evidence = replace(evidence, features={name: own})
     known = ctx.report.evidence
     ctx.report.evidence = evidence if known is None else known.merged(evidence)

@@ -9,6 +9,7 @@ from core.errors import TrawlError
 from core.filtering.conditions import Filter, conjoin, parse_filter
 from core.hits import ChunkBound, Evidence, Hit, QueryChunk, SearchRequest
 from core.models.queries import SearchEntry
+from core.ports.keypoints import VerifyRule
 from core.ports.media import VoteRule
 from core.rows.fusion import DocumentKey, Method, fuse
 from core.rows.row import Source
@@ -26,6 +27,7 @@ from core.stages._query_vectors import (
     read_vector,
 )
 from core.stages._search_params import FeatureSearchParams
+from core.stages._verification import verified_leg
 from core.stages._views import views_met
 from core.types import JsonObject
 
@@ -85,6 +87,10 @@ async def search_leg(
         ctx.report.incomplete.append({"code": "no_query_chunks", "message": message})
         return Leg(entry, [], {})
     request = _request(params, n, question, within, ctx)
+    verification = _verify_rule(params, entry, preparation, question.chunks, ctx)
+    asked = request.k
+    if verification is not None:
+        request = replace(request, k=max(asked, verification.checked))
     answer = await ctx.search(request)
     geometry = ctx.geometry_rule(preparation.feature_uri)
     if geometry is not None and question.chunks:
@@ -92,14 +98,30 @@ async def search_leg(
     elif rule is not None and any(chunk.start_ms is not None for chunk in question.chunks):
         leg = await voted_leg(entry, rule, question.chunks, answer, ctx)
     else:
-        add_evidence(ctx, name_of(entry), answer.evidence)
-        leg = leg_of(params, entry, question.chunks, answer.hits)
-        leg = await placed_leg(leg, question.chunks, answer.hits, ctx)
+        near = [hits[:asked] for hits in answer.hits]
+        leg = leg_of(params, entry, question.chunks, near)
+        leg = await placed_leg(leg, question.chunks, near, ctx)
+        leg = await verified_leg(leg, verification, question.chunks, answer, ctx)
     own = params.preparation_of(entry)
     dedup_field = own.dedup_field if own and question.chunks else None
     if dedup_field is None or dedup_field in _IDENTITY_FIELDS:
         return leg
     return await _deduplicated(leg, dedup_field, ctx)
+
+
+def _verify_rule(
+    params: FeatureSearchParams,
+    entry: SearchEntry,
+    preparation: Preparation,
+    chunks: Sequence[QueryChunk],
+    ctx: StageContext,
+) -> VerifyRule | None:
+    """Return how a picture's documents are verified; None where they are not, or where scores are
+    no similarities, of which alone it is known what they mean."""
+    same = preparation.feature_uri == entry.feature_uri
+    if not chunks or not same or _aggregation(params, entry, chunks) != "max":
+        return None
+    return ctx.verify_rule(entry.feature_uri, preparation.params)
 
 
 def _preparation(params: FeatureSearchParams, entry: SearchEntry, ctx: StageContext) -> Preparation:

@@ -19,6 +19,7 @@ from core.stages._leg import Leg
 from core.stages._lexical_legs import lexical_leg
 from core.stages._search_legs import known_requests, rows_wanted, search_leg
 from core.stages._search_params import FeatureSearchParams
+from core.stages._verification import VERIFIED_FIELDS
 from core.stages._votes import MOMENT_FIELDS
 from core.traits import ALL, NO_FIELDS, FieldSet, SortOrder, Traits, fields_of
 
@@ -268,7 +269,12 @@ def _writes(params: FeatureSearchParams) -> FieldSet:
     if params.group_by is not None and params.group_by.output_mode == "all":
         return ALL
     return frozenset(
-        {"score", "feature_uri", "features", "query_chunks", *MOMENT_FIELDS, *GEOMETRY_FIELDS}
+        {
+            *("score", "feature_uri", "features", "query_chunks"),
+            *MOMENT_FIELDS,
+            *GEOMETRY_FIELDS,
+            *VERIFIED_FIELDS,
+        }
     )
 
 

@@ -22,6 +22,7 @@ from core.hits import (
     SearchRequest,
     TextRequest,
 )
+from core.ports.keypoints import VerifyRule
 from core.ports.media import GeometryRule, VoteRule
 from core.rows.row import Row, Rows, Source
 from core.stage import StageReport
@@ -72,6 +73,7 @@ class FakeContext:
     metrics: Mapping[str, Metric] = field(default_factory=dict)
     vote_rules: Mapping[str, VoteRule] = field(default_factory=dict)
     geometry_rules: Mapping[str, GeometryRule] = field(default_factory=dict)
+    verify_rules: Mapping[str, VerifyRule] = field(default_factory=dict)
     extractor: Extractor | None = None
     embedder: Embedder | None = None
     retrievers: Mapping[str, Retriever] = field(default_factory=dict)
@@ -241,6 +243,9 @@ class FakeContext:
 
     def geometry_rule(self, feature_uri: str) -> GeometryRule | None:
         return self.geometry_rules.get(feature_uri)
+
+    def verify_rule(self, feature_uri: str, params: ReadOnlyObject) -> VerifyRule | None:
+        return self.verify_rules.get(feature_uri)
 
     async def compute(self, work: Callable[[], T]) -> T:
         return work()
