@@ -50,8 +50,8 @@ _ANSWER_SHARE, _ANSWER_SECONDS = 0.1, 0.25
 # What storing large documents may use of the platform's own reserve, which comes after `deadline`.
 _RESERVE_SECONDS = 1.0
 # However soon the deadline: a plan and its snapshots get this long, so that there is an answer that
-# says of each query that it timed out.
-_BEGIN_SECONDS = 0.25
+# says of each query, or of each cell of a scan, that it timed out.
+BEGIN_SECONDS = 0.25
 
 T = TypeVar("T")
 OnResult = Callable[[JsonObject], Awaitable[None]]
@@ -184,7 +184,7 @@ class Engine:
             return plan, level, plan_ms
 
         try:
-            begin_by = Deadline(max(stop.at, Deadline.after(_BEGIN_SECONDS).at))
+            begin_by = Deadline(max(stop.at, Deadline.after(BEGIN_SECONDS).at))
             plan, level, plan_ms = await self._block(plan_and_pin, begin_by)
         except TimeoutError:
             message = "time ran out before the retriever and its collections could be read"

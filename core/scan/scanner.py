@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 
 from core.deadline import Deadline
+from core.engine import BEGIN_SECONDS
 from core.errors import DeadlineError, NotFoundError, TrawlError, UnavailableError
 from core.models.execution import Settings
 from core.models.features import index_name
@@ -33,10 +34,6 @@ from core.storage.snapshot import Snapshot
 from core.types import JsonObject, Metric
 
 _log = logging.getLogger("trawl")
-
-# However soon the deadline: retrievers and their snapshots get this long, so that there is an
-# answer that says of each cell that it timed out.
-_BEGIN_SECONDS = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +70,7 @@ class Scanner:
         `NotFoundError`, `InvalidRequestError`, `UnavailableError`.
         """
         started = time.perf_counter()
-        begin_by = Deadline(max(stop.cells.at, Deadline.after(_BEGIN_SECONDS).at))
+        begin_by = Deadline(max(stop.cells.at, Deadline.after(BEGIN_SECONDS).at))
         environment, media = self._environment(namespace, request, stop.cells)
         targets = await self._targets(environment, request, stop, begin_by)
         items = await self._items(environment, request, media, begin_by)

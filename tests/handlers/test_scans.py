@@ -174,6 +174,15 @@ def test_a_rule_comes_back_as_it_was_sent(client: Client) -> None:
     stored = client.ok("GET", "/v1/retrievers/watched")
     assert stored["verdict"]["canary"] == "p2"
     assert client.ok("GET", "/v1/retrievers/copies")["verdict"] is None
+    canary = {"document_id": "p2", "inputs": {"brand": "acme"}}
+    branded = {
+        "retriever_name": "branded",
+        "collection_identifiers": ["references"],
+        "stages": [FIND_COPIES],
+        "verdict": {"canary": canary},
+    }
+    client.ok("POST", "/v1/retrievers", branded)
+    assert client.ok("GET", "/v1/retrievers/branded")["verdict"]["canary"] == canary
     wrong = {
         "retriever_name": "x",
         "stages": [FIND_COPIES],
