@@ -30,6 +30,9 @@ help: ## List what there is to make
 
 # --- the environment -------------------------------------------------------------------------
 
+.PHONY: install
+install: $(VENV)/.for-demo ## Make or renew the environment for using Trawl on this machine
+
 .PHONY: env
 env: $(VENV)/.for-test ## Make or renew the environment for working on Trawl
 
