@@ -4,7 +4,7 @@ A stage is one file in `core/stages/`, named as its wire name, exporting one `ST
 parameters, declared traits, and one coroutine. It sees the outside only through `StageContext`.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, Protocol, TypeVar
 
@@ -135,6 +135,11 @@ class StageContext(Protocol):
 
         `columns` (top-level names): these fields will do, for a stage that hydrates what it keeps.
         """
+        ...
+
+    async def file_chunks(self, hit: Hit, numbers: Iterable[int]) -> list[Row]:
+        """Return the chunks of these numbers of the file that a hit is a chunk of, those that live,
+        with all fields; of what is no chunk of a file, itself."""
         ...
 
     async def hydrate(self, rows: Rows) -> list[Row]:

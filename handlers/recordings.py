@@ -96,13 +96,15 @@ def clip(
                 break
             if at < due:
                 continue
-            due += 1 / _FPS
             small = frame.reformat(width=_SIDES[0], height=_SIDES[1], format="rgb24")
             changed = np.ascontiguousarray(change(small.to_ndarray().astype(np.uint8)))
-            if due <= start + 1 / _FPS:
+            if due == start:
                 stream.height, stream.width = changed.shape[:2]
                 stream.pix_fmt, stream.bit_rate = "yuv420p", 400_000
-            made.mux(stream.encode(av.VideoFrame.from_ndarray(changed, format="rgb24")))
+            # A film of fewer frames a second shows some of them twice: it must not play faster.
+            while due <= at:
+                made.mux(stream.encode(av.VideoFrame.from_ndarray(changed, format="rgb24")))
+                due += 1 / _FPS
         made.mux(stream.encode(None))
     return out.getvalue()
 

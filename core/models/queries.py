@@ -114,7 +114,8 @@ class QueryPreprocessing(RequestModel):
     aggregation: Literal["rrf", "max", "avg", "votes"] | None = Field(
         None,
         description="Default: votes for recordings (audio.chromaprint, video.vpdq), else rrf. "
-        "votes: chunks found at the same offset in the same reference, as a share of all.",
+        "votes: the share of the query that agrees with a reference at one offset, times how "
+        "alike it is there.",
     )
     dedup_field: str | None = Field(None, description="Keep the best document of each value.")
 

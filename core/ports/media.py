@@ -51,6 +51,26 @@ class Chunk:
 
 
 @dataclass(frozen=True, slots=True)
+class AlignmentRule:
+    """How a recording is compared with a reference at an offset that chunks voted for: all chunks
+    that lie at one place then, near or not. Differences are shares of bits, 1 - similarity.
+
+    `hop_ms` is the step at which offsets are tried; chunks within half of it lie at one place. A
+    reference has a chunk each `step_ms`. Where chunks differ by more than `apart` the recording is
+    no longer the same; those of strangers differ by `chance`. Up to `enough` chunks a greater
+    length proves more: with each 1 that the root of their number lacks, the difference counts
+    `short` more.
+    """
+
+    hop_ms: float
+    step_ms: float
+    apart: float
+    chance: float
+    enough: int
+    short: float
+
+
+@dataclass(frozen=True, slots=True)
 class VoteRule:
     """How the chunks of one recording vote for another: each pair of near chunks says by how much
     the one lies later than the other, and pairs that say the same belong together.
@@ -59,6 +79,9 @@ class VoteRule:
     `spans` says that a chunk stands for all of its place, not for a window that starts there.
     Agreement is no accident from `min_ms` of the query on, or half of it if that is less, and
     from `min_votes` chunks on. `chunks` is how many chunks a query has, unless it says.
+
+    With an `alignment` votes only name candidates: what is proven, and how alike it is, says the
+    comparison at their offsets, and `least` is the least similarity of a recording that it proves.
     """
 
     min_score: float
@@ -67,6 +90,13 @@ class VoteRule:
     min_ms: int
     min_votes: int
     chunks: int
+    alignment: AlignmentRule | None = None
+    least: float | None = None
+
+    @property
+    def proven_from(self) -> float:
+        """The least similarity that a recording can be found with."""
+        return self.min_score if self.least is None else self.least
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 import asyncio
 import base64
 import threading
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeVar
@@ -21,6 +21,7 @@ from core.ports.keypoints import VerifyRule
 from core.ports.media import Extraction, GeometryRule, VoteRule
 from core.rows.row import Row, Rows, Source
 from core.runtime.environment import require_pinned
+from core.runtime.file_chunks import load_chunks
 from core.runtime.notes import note_candidates, note_extraction, note_unsearched
 from core.runtime.preprocessing import query_parameters
 from core.runtime.querying import QueryRun, join_search
@@ -150,6 +151,10 @@ class StageRun:
     async def load(self, hits: Sequence[Hit], columns: Sequence[str] | None = None) -> list[Row]:
         """Turn hits into rows."""
         return await self._load([(hit.document_id, hit.source) for hit in hits], columns)
+
+    async def file_chunks(self, hit: Hit, numbers: Iterable[int]) -> list[Row]:
+        """Read chunks of one file, in a thread."""
+        return await self._run(lambda: load_chunks(self.query.environment, hit, numbers))
 
     async def hydrate(self, rows: Rows) -> list[Row]:
         """Return the rows with every stored field."""

@@ -8,19 +8,28 @@ from core.hits import QueryChunk, SearchAnswer
 from core.models.queries import SearchEntry
 from core.ports.media import GeometryRule, VoteRule
 from core.stage import StageContext
+from core.stages._aligned_moments import OFFSETS, Sought, aligned_moments
 from core.stages._geometry import find_sightings, sighted_evidence, sighting_doubts, stored_place
 from core.stages._leg import Leg, add_evidence, name_of
-from core.stages._votes import count_votes, reference_of, voted_evidence, votes_needed
+from core.stages._votes import (
+    count_votes,
+    find_candidates,
+    reference_of,
+    voted_evidence,
+    votes_needed,
+    with_proofs,
+)
 
 
 async def voted_leg(
     entry: SearchEntry,
     rule: VoteRule,
-    chunks: Sequence[QueryChunk],
+    sought: Sought,
     answer: SearchAnswer,
     ctx: StageContext,
 ) -> Leg:
     """Return the leg of a recording: one document for each reference, where it agrees best."""
+    chunks = sought.chunks
     floor = -np.inf if entry.min_score is None else entry.min_score
     least = max(floor, rule.min_score)
     near = [[hit for hit in hits if hit.score >= least] for hits in answer.hits]
@@ -29,6 +38,10 @@ async def voted_leg(
     references = {key: reference_of(key, row.fields) for key, row in zip(by_key, rows, strict=True)}
     lists = [[((h.document_id, h.source.collection_id), h.score) for h in hits] for hits in near]
     moments = count_votes(rule, chunks, lists, references)
+    if rule.alignment is not None:
+        candidates = find_candidates(rule, chunks, lists, references, OFFSETS)
+        proven = await aligned_moments(rule, sought, candidates, by_key, ctx)
+        moments = with_proofs(moments, proven, references)
     similarity = {m.key: m.similarity for m in moments if m.similarity is not None}
     evidence = voted_evidence(rule, answer.evidence, similarity.values())
     add_evidence(ctx, name_of(entry), evidence)
@@ -37,7 +50,7 @@ async def voted_leg(
         _note_doubts(ctx, rule, chunks, entry if full else None)
     return Leg(
         entry,
-        [(moment.key, moment.share) for moment in moments],
+        [(moment.key, moment.score) for moment in moments],
         by_key,
         cut=sum(hit.score < floor for hits in answer.hits for hit in hits),
         similarity=similarity,

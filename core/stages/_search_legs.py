@@ -15,6 +15,7 @@ from core.rows.fusion import DocumentKey, Method, fuse
 from core.rows.row import Source
 from core.rows.values import canonical, value_at
 from core.stage import StageContext
+from core.stages._aligned_moments import Sought
 from core.stages._leg import Leg, add_evidence, name_of
 from core.stages._places import placed_leg
 from core.stages._proven_legs import sighted_leg, voted_leg
@@ -96,7 +97,8 @@ async def search_leg(
     if geometry is not None and question.chunks:
         leg = await sighted_leg(entry, geometry, question.chunks, answer, ctx)
     elif rule is not None and any(chunk.start_ms is not None for chunk in question.chunks):
-        leg = await voted_leg(entry, rule, question.chunks, answer, ctx)
+        sought = Sought(question.chunks, request)
+        leg = await voted_leg(entry, rule, sought, answer, ctx)
     else:
         near = [hits[:asked] for hits in answer.hits]
         leg = leg_of(params, entry, question.chunks, near)

@@ -28,16 +28,19 @@ MOMENT_FIELDS: Final = (
     "reference_view",
 )
 _SECOND: Final = 1000
+# What a vote weighs whose chunk is just near enough.
+_LIGHTEST: Final = 0.01
 _Place = tuple[int | None, int | None]
 
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """A stored chunk: the file that it is of, and its place there, if it has one."""
+    """A stored chunk: the file that it is of, and its place and number there, if it has any."""
 
     root: str
     start_ms: int | None = None
     end_ms: int | None = None
+    number: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +65,14 @@ class Moment:
         """The share of the query's chunks that agree, 0–1."""
         return self.matched / self.searched
 
+    @property
+    def score(self) -> float:
+        """How much of the query agrees, and how alike it is there, 0–1. What proves nothing counts
+        for less than any chunk that does."""
+        if self.similarity is None:
+            return self.share / (2 * self.searched)
+        return self.share * self.similarity
+
     def to_json(self) -> JsonObject:
         """Return it as a document carries it."""
         body: JsonObject = {
@@ -77,7 +88,7 @@ class Moment:
 
 
 @dataclass(frozen=True, slots=True)
-class _Pair:
+class Pair:
     """A near chunk, and the offsets, in ms, that it votes for: from `low` to `high`."""
 
     place: _Place
@@ -100,7 +111,13 @@ def reference_of(key: DocumentKey, fields: ReadOnlyObject) -> Reference:
     root = (internal.get("chunk") or {}).get("of")
     root = root or (internal.get("lineage") or {}).get("root_object_id")
     place = internal.get("place") or {}
-    return Reference(str(root or key[0]), place.get("start_ms"), place.get("end_ms"))
+    _, _, number = key[0].rpartition("#")
+    return Reference(
+        str(root or key[0]),
+        place.get("start_ms"),
+        place.get("end_ms"),
+        int(number) if number.isdecimal() else 0,
+    )
 
 
 def count_votes(
@@ -109,25 +126,78 @@ def count_votes(
     found: Sequence[Sequence[tuple[DocumentKey, float]]],
     references: Mapping[DocumentKey, Reference],
 ) -> list[Moment]:
-    """Return the best moment of each reference: share descending, then key.
+    """Return the best moment of each reference: score descending, then key.
 
     `found` holds each chunk's near documents. Chunks of one place, such as the mirrored views of a
     frame, have one vote; votes of different views are not added up.
     """
-    needed, searched = votes_needed(rule, chunks), len(_places(chunks))
-    groups: dict[tuple[str, str, str], list[_Pair]] = {}
-    for chunk, near in zip(chunks, found, strict=True):
-        view = chunk.variant.partition("+")[0]
-        for key, score in near:
-            pair = _pair(rule, chunk, key, score, references[key])
-            groups.setdefault((key[1], pair.reference.root, view), []).append(pair)
+    needed, searched = votes_needed(rule, chunks), len(places_of(chunks))
+    groups = _grouped(rule, chunks, found, references)
     best: dict[tuple[str, str], Moment] = {}
     for (collection, root, view), pairs in sorted(groups.items()):
         moment = _moment(rule, pairs, view, (needed, searched))
         known = best.get((collection, root))
         if known is None or _preference(moment) < _preference(known):
             best[collection, root] = moment
-    return sorted(best.values(), key=lambda moment: (-moment.matched, moment.key))
+    return sorted(best.values(), key=_rank)
+
+
+def with_proofs(
+    moments: Iterable[Moment],
+    proven: Mapping[tuple[str, str], Moment],
+    references: Mapping[DocumentKey, Reference],
+) -> list[Moment]:
+    """Return the moments, in the same order, of each collection and file that is in `proven` that
+    one; the others prove nothing."""
+    chosen = []
+    for moment in moments:
+        found = proven.get((moment.key[1], references[moment.key].root))
+        chosen.append(replace(moment, similarity=None) if found is None else found)
+    return sorted(chosen, key=_rank)
+
+
+def _rank(moment: Moment) -> tuple[float, DocumentKey]:
+    return -moment.score, moment.key
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A reference that may hold the query at the offset that all of `pairs` vote for; they are
+    the nearer first, one for each place of the query."""
+
+    root: str
+    view: str
+    pairs: Sequence[Pair]
+    weight: float
+
+    @property
+    def order(self) -> tuple[float, DocumentKey]:
+        """What comes first among several."""
+        return -self.weight, self.pairs[0].key
+
+
+def find_candidates(
+    rule: VoteRule,
+    chunks: Sequence[QueryChunk],
+    found: Sequence[Sequence[tuple[DocumentKey, float]]],
+    references: Mapping[DocumentKey, Reference],
+    offsets: int,
+) -> list[Candidate]:
+    """Return the references at up to `offsets` offsets each, those with the most votes first; a
+    vote weighs more the nearer its chunk is. Chunks without places vote for nothing."""
+    candidates = []
+    for (_, root, view), pairs in _grouped(rule, chunks, found, references).items():
+        rest = [p for p in pairs if p.place[0] is not None and p.reference.start_ms is not None]
+        for _ in range(offsets):
+            if not rest:
+                break
+            agreeing = _agreeing(rest, rule.tolerance_ms)
+            best = list(_best_of_places(agreeing).values())
+            weight = sum(pair.score - rule.min_score + _LIGHTEST for pair in best)
+            candidates.append(Candidate(root, view, best, round(weight, 6)))
+            gone = set(map(id, agreeing))
+            rest = [pair for pair in rest if id(pair) not in gone]
+    return sorted(candidates, key=lambda candidate: candidate.order)
 
 
 def votes_needed(rule: VoteRule, chunks: Sequence[QueryChunk]) -> int:
@@ -135,7 +205,7 @@ def votes_needed(rule: VoteRule, chunks: Sequence[QueryChunk]) -> int:
 
     They stand for as much of the query as lies between them: of a sample fewer are needed.
     """
-    places = _places(chunks)
+    places = places_of(chunks)
     starts = [start for start, _ in places if start is not None]
     step = (max(starts) - min(starts)) / (len(starts) - 1) if len(starts) > 1 else 0.0
     enough = -(-rule.min_ms // step) if step else rule.min_ms
@@ -145,13 +215,35 @@ def votes_needed(rule: VoteRule, chunks: Sequence[QueryChunk]) -> int:
 def voted_evidence(rule: VoteRule, evidence: Evidence, found: Iterable[float]) -> Evidence:
     """Return what an answer by votes rests on: `best_score` is the best similarity that enough
     chunks reach. If there is none, all that is known is that it is below the rule's least."""
-    below = math.nextafter(rule.min_score, 0.0)
+    below = math.nextafter(rule.proven_from, 0.0)
     best = None if evidence.best_score is None else min(evidence.best_score, below)
     return replace(evidence, best_score=max(found, default=best))
 
 
-def _places(chunks: Sequence[QueryChunk]) -> set["_Place"]:
+def view_of(chunk: QueryChunk) -> str:
+    """Return how the query is turned or mirrored in a chunk: with its border or without."""
+    return chunk.variant.partition("+")[0]
+
+
+def places_of(chunks: Sequence[QueryChunk]) -> set["_Place"]:
+    """Return the places of a query's chunks: views of one place are one."""
     return {(chunk.start_ms, chunk.end_ms) for chunk in chunks}
+
+
+def _grouped(
+    rule: VoteRule,
+    chunks: Sequence[QueryChunk],
+    found: Sequence[Sequence[tuple[DocumentKey, float]]],
+    references: Mapping[DocumentKey, Reference],
+) -> dict[tuple[str, str, str], list[Pair]]:
+    """Return the pairs by collection, file and view."""
+    groups: dict[tuple[str, str, str], list[Pair]] = {}
+    for chunk, near in zip(chunks, found, strict=True):
+        for key, score in near:
+            pair = _pair(rule, chunk, key, score, references[key])
+            group = (key[1], pair.reference.root, view_of(chunk))
+            groups.setdefault(group, []).append(pair)
+    return groups
 
 
 def _preference(moment: Moment) -> tuple[float, int, bool, DocumentKey]:
@@ -161,24 +253,22 @@ def _preference(moment: Moment) -> tuple[float, int, bool, DocumentKey]:
 
 def _pair(
     rule: VoteRule, chunk: QueryChunk, key: DocumentKey, score: float, reference: Reference
-) -> _Pair:
+) -> Pair:
     place = (chunk.start_ms, chunk.end_ms)
     if chunk.start_ms is None or reference.start_ms is None:
-        return _Pair(place, score, key, reference)
+        return Pair(place, score, key, reference)
     low = high = float(reference.start_ms - chunk.start_ms)
     if rule.spans:
         # A picture that stands still meets any second in which the other one does.
         low -= max(0, (chunk.end_ms or 0) - chunk.start_ms - _SECOND)
         high += max(0, (reference.end_ms or 0) - reference.start_ms - _SECOND)
-    return _Pair(place, score, key, reference, low, high)
+    return Pair(place, score, key, reference, low, high)
 
 
-def _moment(rule: VoteRule, pairs: Sequence[_Pair], view: str, counts: tuple[int, int]) -> Moment:
+def _moment(rule: VoteRule, pairs: Sequence[Pair], view: str, counts: tuple[int, int]) -> Moment:
     needed, searched = counts
     agreeing = _agreeing(pairs, rule.tolerance_ms)
-    best: dict[_Place, _Pair] = {}
-    for pair in sorted(agreeing, key=lambda pair: pair.rank):
-        best.setdefault(pair.place, pair)
+    best = _best_of_places(agreeing)
     first = next(iter(best.values()))
     matched = len(best)
     scores = sorted((pair.score for pair in best.values()), reverse=True)
@@ -195,7 +285,15 @@ def _moment(rule: VoteRule, pairs: Sequence[_Pair], view: str, counts: tuple[int
     )
 
 
-def _agreeing(pairs: Sequence[_Pair], tolerance: int) -> list[_Pair]:
+def _best_of_places(pairs: Sequence[Pair]) -> dict[_Place, Pair]:
+    """Return the nearest pair of each place, the nearest of all first."""
+    best: dict[_Place, Pair] = {}
+    for pair in sorted(pairs, key=lambda pair: pair.rank):
+        best.setdefault(pair.place, pair)
+    return best
+
+
+def _agreeing(pairs: Sequence[Pair], tolerance: int) -> list[Pair]:
     """Return the pairs that contain the offset which most places vote for.
 
     Of offsets with as many votes it is the one of the nearest chunks, then the smallest.
@@ -221,7 +319,7 @@ def _agreeing(pairs: Sequence[_Pair], tolerance: int) -> list[_Pair]:
 
 
 def _times(
-    rule: VoteRule, pairs: Sequence[_Pair]
+    rule: VoteRule, pairs: Sequence[Pair]
 ) -> tuple[tuple[int, int] | None, tuple[int, int] | None]:
     """Return from when to when the query and the reference agree, in ms."""
     timed = [
@@ -242,7 +340,7 @@ def _times(
     return (start, end), (max(0, round(start + offset)), max(0, round(end + offset)))
 
 
-def _chunks(best: Mapping[_Place, _Pair]) -> Iterator[JsonObject]:
+def _chunks(best: Mapping[_Place, Pair]) -> Iterator[JsonObject]:
     for place in sorted(best, key=lambda place: (place[0] or 0, place[1] or 0)):
         pair = best[place]
         yield {

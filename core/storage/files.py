@@ -22,6 +22,11 @@ _MAX_DIGITS = 9
 Stored = tuple[str, Ref]
 
 
+def chunk_id(root: str, number: int) -> str:
+    """Return the id of a file's chunk; they are numbered from 0 in the order of time."""
+    return f"{root}{_MARK}{number}"
+
+
 def mark_file(root: str, documents: Sequence[StoredDocument]) -> list[StoredDocument]:
     """Return what a file became, each document with how many chunks there are, those of several
     marked as its chunks."""

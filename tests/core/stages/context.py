@@ -1,7 +1,7 @@
 """A StageContext over documents in memory, slow and obvious: what the stages' tests run against."""
 
 import inspect
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -146,6 +146,16 @@ class FakeContext:
         ]
         passing.sort(key=lambda row: (row.document_id, row.fields["collection_id"]))
         return passing[:limit], len(passing)
+
+    async def file_chunks(self, hit: Hit, numbers: Iterable[int]) -> list[Row]:
+        root, mark, _ = hit.document_id.rpartition("#")
+        if not mark:
+            return [self._row(hit.source, self._doc(hit.source))]
+        wanted = [f"{root}#{number}" for number in numbers]
+        stored = self._stored([hit.source.collection_id])
+        return [
+            Row(d.document_id, self._fields(s, d), s) for s, d in stored if d.document_id in wanted
+        ]
 
     async def load(self, hits: Sequence[Hit], columns: Sequence[str] | None = None) -> list[Row]:
         return [self._row(hit.source, self._doc(hit.source), columns) for hit in hits]

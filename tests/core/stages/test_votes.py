@@ -126,7 +126,7 @@ def test_chunks_without_places_vote_by_number() -> None:
 
 def test_a_stored_chunk_tells_its_file_and_place() -> None:
     internal = {"lineage": {"root_object_id": "f"}, "place": {"start_ms": 5, "end_ms": 9}}
-    assert reference_of(("f#1", "c"), {"_internal": internal}) == Reference("f", 5, 9)
+    assert reference_of(("f#1", "c"), {"_internal": internal}) == Reference("f", 5, 9, 1)
     assert reference_of(("x", "c"), {}) == Reference("x")
 
 
