@@ -59,7 +59,10 @@ def hit_fields(fused: Fused, ballots: Sequence[Ballot]) -> JsonObject:
             own = {"search": ballot.number, **entry}
             several = [*(known["searches"] if known else ()), own]
             better = entry if known is None or entry["score"] > known["score"] else known
-            features[name] = {**better, "searches": several}
+            # How near it is says the nearest of them: verdicts read it.
+            near = [each["similarity"] for each in several if "similarity" in each]
+            nearest = {"similarity": max(near)} if near else {}
+            features[name] = {**better, **nearest, "searches": several}
         else:
             features[name] = entry
     lead = ballots[fused.lead].leg
