@@ -34,6 +34,8 @@ MIN_SAMPLE_RATE: Final = 4000
 MAX_SAMPLE_RATE: Final = 768_000
 # A vector of which less is sound says nothing: all silences are alike.
 _MIN_LOUD: Final = 0.5
+# Nobody records so little: of such a file hardly anything could be decoded.
+_HARDLY_ANY_MS: Final = 100
 
 
 def extract_audio(
@@ -52,7 +54,7 @@ def extract_audio(
         chunks = _chunks(fingerprint, start_ms, as_query=as_query)
         found = None
         if not chunks:
-            recording.warn(_nothing(fingerprint, read))
+            recording.warn(_nothing(recording.content_type, fingerprint, read))
         elif max_chunks is not None and len(chunks) > max_chunks:
             found, chunks = len(chunks), _sampled(recording, chunks, max_chunks)
         return Extraction(tuple(chunks), media, tuple(recording.warnings), found)
@@ -127,9 +129,15 @@ def _chunks(fingerprint: AudioFingerprint, start_ms: int, *, as_query: bool) -> 
     return found
 
 
-def _nothing(fingerprint: AudioFingerprint, read: ReadUntil) -> MediaWarning:
+def _nothing(content_type: str, fingerprint: AudioFingerprint, read: ReadUntil) -> MediaWarning:
     if len(fingerprint.windows()):
         return MediaWarning("low_quality", "the sound is silence: nothing was compared")
+    if read.value < _HARDLY_ANY_MS:
+        return MediaWarning(
+            "too_short",
+            f"only {read.value} ms of sound could be decoded from the {content_type} file, which is"
+            " torn or has an empty track: nothing was compared; fetch or save the file again",
+        )
     return MediaWarning(
         "too_short",
         f"{read.seconds} of sound are too short to fingerprint (needs {SPAN_SECONDS:.1f} s):"

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from core.errors import MediaError, MissingExtraError
 from core.media.file_types import IMAGES, check_declared, sniff_type
+from core.media.refusals import empty_file, undecodable, unknown_kind
 from core.ports.media import MediaWarning
 
 if TYPE_CHECKING:
@@ -146,14 +147,10 @@ def decode_grey(
 
 def _checked_type(data: bytes, declared_type: str | None) -> str:
     if not data:
-        raise MediaError("the file is empty")
+        raise empty_file()
     mime = sniff_type(data)
     if mime not in IMAGES:
-        raise MediaError(
-            f"not an image that can be read: its bytes show {mime or 'no known type'};"
-            f" accepted: {', '.join(IMAGES)}",
-            found=mime,
-        )
+        raise unknown_kind("an image", data, mime, IMAGES)
     check_declared(mime, declared_type)
     return mime
 
@@ -201,8 +198,7 @@ def _faults_named(mime: str) -> Iterator[None]:
         raise
     except Exception as error:
         # Decoders raise anything on hostile bytes: SyntaxError, KeyError, struct.error, ...
-        reason = f"{type(error).__name__}: {error}"[:200]
-        raise MediaError(f"the {mime} file cannot be decoded ({reason})") from error
+        raise undecodable(mime, b"", error) from error
 
 
 def require_pillow() -> None:

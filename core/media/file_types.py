@@ -91,7 +91,10 @@ _ALIASES: Final = {
 _UNSPECIFIC: Final = frozenset(
     {"", "application/octet-stream", "binary/octet-stream", "image/*", "audio/*", "video/*", "*/*"}
 )
-_STILL_BRANDS: Final = (b"heic", b"heix", b"mif1", b"avif")
+_STILL_BRANDS: Final = {
+    **dict.fromkeys((b"heic", b"heix", b"mif1"), "image/heic"),
+    **dict.fromkeys((b"avif", b"avis"), "image/avif"),
+}
 _TS_PACKET: Final = 188
 
 
@@ -103,7 +106,7 @@ def sniff_type(data: bytes) -> str | None:
     """
     for signature, mime in _SIGNATURES:
         if data.startswith(signature):
-            return mime
+            return "image/svg+xml" if mime == "text/xml" and b"<svg" in data[:2000] else mime
     if len(data) >= 12 and data[:4] in (b"RIFF", b"FORM"):
         forms = {b"WEBP": "image/webp", b"WAVE": "audio/wav", b"AVI ": "video/x-msvideo"}
         return {**forms, b"AIFF": "audio/aiff", b"AIFC": "audio/aiff"}.get(data[8:12])
@@ -119,7 +122,7 @@ def sniff_type(data: bytes) -> str | None:
 def _brand(brand: bytes) -> str:
     """Return the type of an ISO base media file (ISO/IEC 14496-12) by its major brand."""
     if brand in _STILL_BRANDS:
-        return "image/heic"
+        return _STILL_BRANDS[brand]
     if brand == b"qt  ":
         return "video/quicktime"
     return "audio/mp4" if brand in (b"M4A ", b"M4B ") else "video/mp4"

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn
 
 from core.errors import MediaError, MissingExtraError, NoTrackError
 from core.media.file_types import RECORDINGS, check_declared, sniff_type
+from core.media.refusals import empty_file, undecodable, unknown_codec, unknown_kind
 from core.ports.media import MediaWarning
 
 if TYPE_CHECKING:
@@ -210,14 +211,10 @@ def open_recording(
     cannot be opened or decoded, and `MissingExtraError` without PyAV.
     """
     if not data:
-        raise MediaError("the file is empty")
+        raise empty_file()
     mime = sniff_type(data)
     if mime not in RECORDINGS:
-        raise MediaError(
-            f"not an audio or video file that can be read: its bytes show"
-            f" {mime or 'no known type'}; accepted: {', '.join(RECORDINGS)}",
-            found=mime,
-        )
+        raise unknown_kind("an audio or video file", data, mime, RECORDINGS)
     check_declared(mime, declared_type)
     require_av()
     try:
@@ -229,8 +226,7 @@ def open_recording(
         raise
     except Exception as error:
         # FFmpeg's own errors, and whatever its bindings raise on values that no file should hold.
-        reason = f"{type(error).__name__}: {error}"[:200].replace("\n", " ")
-        raise MediaError(f"the {mime} file cannot be decoded ({reason})") from error
+        raise undecodable(mime, data, error) from error
 
 
 def _open(data: bytes, demuxer: str) -> "InputContainer":
@@ -283,8 +279,7 @@ def ready_decoder(stream: Any) -> None:
     """Bound a stream's decoder before its first packet; `MediaError` if it may not be opened."""
     context = stream.codec_context
     if context is None or context.name not in CODECS:
-        name = "of an unknown kind" if context is None else context.name
-        raise MediaError(f"the file's {stream.type} is {name}, which is not decoded here")
+        raise unknown_codec(stream.type, None if context is None else context.name)
     # Threads would outlive the limits that hold for this one.
     context.thread_count = 1
     context.options = {"max_pixels": str(MAX_PIXELS), "threads": "1"}

@@ -138,7 +138,7 @@ def test_a_file_that_only_begins_is_an_error(data: bytes) -> None:
         (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "image/svg+xml"),
         (b"\0\0\0\x20ftypheic\0\0\0\0mif1", "image/heic"),
         (b"\0\0\0\x20ftypisom\0\0\0\0isom", "video/mp4"),
-        (b"#!/bin/sh\nrm -rf /\n", "no known type"),
+        (b"#!/bin/sh\nrm -rf /\n", "plain text"),
     ],
 )
 def test_what_is_no_image_is_named(data: bytes, found: str) -> None:
