@@ -16,7 +16,7 @@ import orjson
 from core.auth.keys import Keys
 from core.auth.principals import ALL_NAMESPACES, Principal
 from core.deadline import Deadline
-from core.errors import UnauthorizedError
+from core.errors import InvalidRequestError, TrawlError, UnauthorizedError
 from core.types import JsonObject
 from handlers.client_errors import ApiError, ClientError, UnreachableError
 from handlers.http.dispatch import Dispatcher
@@ -140,16 +140,18 @@ class Client:
         None, and nothing is asked, where this service cannot have signed it: it signs addresses of
         itself and of S3. `UnreachableError` if it does not answer, or has more.
         """
-        parts = urlsplit(url)
-        if isinstance(self._transport, AppTransport) and parts.path.startswith(PREFIX):
-            return self.read_file(url)
-        host = parts.hostname or ""
-        on_s3 = parts.scheme == "https" and host.endswith((".amazonaws.com", ".amazonaws.com.cn"))
-        if on_s3 or (
-            isinstance(self._transport, HttpTransport) and self._transport.serves_file(url)
-        ):
-            return _get(url, most=most).body
-        return None
+        from handlers.presigned import read_presigned
+
+        try:
+            if isinstance(self._transport, AppTransport) and urlsplit(url).path.startswith(PREFIX):
+                return self.read_file(url)
+            if isinstance(self._transport, HttpTransport) and self._transport.serves_file(url):
+                return _get(url, most=most).body
+            return read_presigned(url, max_bytes=most)
+        except (InvalidRequestError, ValueError):
+            return None
+        except TrawlError as error:
+            raise UnreachableError(error.message) from None
 
     def close(self) -> None:
         """Close the transport."""

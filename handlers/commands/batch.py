@@ -113,12 +113,11 @@ def _place_of(document: JsonObject | None) -> str:
     if document is not None and "reference_start_ms" in document:
         return _seconds_of(document)
     chunks: list[dict[str, Any]] = (document or {}).get("query_chunks") or []
-    if not chunks:
-        return "whole"
-    best = max(chunks, key=lambda chunk: chunk["score"])
-    if best.get("box"):
-        return "box " + ", ".join(f"{side:g}" for side in best["box"])
-    return f"{best['start_ms'] / 1000:.1f} s"
+    best = max(chunks, key=lambda chunk: chunk["score"], default={})
+    box = best.get("box") or (document or {}).get("query_box")
+    if box:
+        return "box " + ", ".join(f"{side:g}" for side in box)
+    return f"{best['start_ms'] / 1000:.1f} s" if "start_ms" in best else "whole"
 
 
 def _seconds_of(document: JsonObject) -> str:

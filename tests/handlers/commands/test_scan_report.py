@@ -5,7 +5,13 @@ from pathlib import Path
 import pytest
 
 from tests.core.media.pictures import encode, landscape
-from tests.handlers.commands.command_line import Trawl, load_folder, make_retriever
+from tests.handlers.commands.command_line import (
+    INTO_PHOTOS,
+    Trawl,
+    load_folder,
+    make_retriever,
+)
+from tests.servers import Server
 
 COPIES = ("--retriever", "copies")
 
@@ -119,4 +125,29 @@ def test_an_earlier_scan_makes_a_report_too(ready: Trawl, copy: Path, tmp_path: 
     assert written.count("data:image/jpeg;base64,") == 1
     assert "not a file on the machine" in written
     ready.run("scan", str(tmp_path), "--scan", scan, "--report", str(page), "--force")
+    assert page.read_text("utf-8").count("data:image/jpeg;base64,") == 2
+
+
+def test_a_reference_in_a_bucket_is_shown_by_its_signed_address(
+    trawl: Trawl, folder: Path, copy: Path, request: pytest.FixtureRequest
+) -> None:
+    """Here the bucket is the data folder's; a server's answers point at the server."""
+    load_folder(trawl, folder, "--include", "0.png")
+    spaces = trawl.json("namespaces", "list", account=True)
+    name = trawl.place[1] if trawl.place else "default"
+    (space,) = [one["namespace_id"] for one in spaces if one["namespace_name"] == name]
+    picture = encode(landscape(4), "PNG")
+    if trawl.place:
+        server: Server = request.getfixturevalue("server")
+        server.running.app.buckets.bucket("assets").put(f"{space}/original.png", picture)
+    else:
+        place = Path(trawl.account[1]) / "buckets" / "assets" / space
+        place.mkdir(parents=True)
+        (place / "original.png").write_bytes(picture)
+    manifest = copy.with_name("references.csv")
+    manifest.write_text(f"path\ns3://assets/{space}/original.png\n")
+    trawl.run("load", str(manifest), *INTO_PHOTOS)
+    make_retriever(trawl)
+    page = copy.with_name("report.html")
+    trawl.run("scan", str(copy), *COPIES, "--report", str(page))
     assert page.read_text("utf-8").count("data:image/jpeg;base64,") == 2

@@ -151,6 +151,8 @@ class Silent:
         "https://evilamazonaws.com/k",
         "file:///etc/passwd",
         "no address",
+        "http://[",
+        "https://user@bucket.s3.amazonaws.com/k",
     ],
 )
 def test_what_the_service_cannot_have_signed_is_not_asked(url: str) -> None:
