@@ -147,7 +147,7 @@ format: env ## Format the sources, and fix what the linter can
 bench-search: ## Measure exact search against faiss
 bench-batch: ## Measure one batch against single calls over HTTP
 bench-scan: ## Measure one scan of 20 files x 3 retrievers against 60 single calls over HTTP
-bench-media_quality: ## Measure what altered copies are found again by, on real files (370 MB, fetched once)
+bench-media_quality: ## Measure what altered copies are found again by, on real files (720 MB, fetched once)
 bench-media_speed: ## Measure how fast pictures, recordings and films are read, by one process and by all
 bench-overhead: ## Measure the handler against a bare resolver
 bench-cold_start: ## Measure a fresh process against importing boto3
