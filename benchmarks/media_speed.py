@@ -9,14 +9,15 @@ import json
 import os
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from core.adapters.media_process import ProcessMediaExtractor
 from core.deadline import NEVER
-from core.media.extractors import find_extractor
+from core.media.extractors import IMAGE_PDQ, find_extractor
+from core.media.rules import ExtractorRules
 from core.ports.media import Extraction
 from handlers.photographs import PHOTOGRAPHS
 from handlers.recordings import FILMS, SOUNDS
@@ -26,6 +27,9 @@ TURNS: Final = 3
 # Few files are read several times over, so that a run is long enough to be timed.
 RUN_SECONDS: Final = 1.0
 USES: Final = {"reference": False, "query": True}
+# Where collections say something of their extractor that costs time.
+VERIFYING: Final = "image.pdq@v2 verify"
+VERIFY: Final = {"verify": True}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +48,15 @@ class Load:
     extractor: str
     as_query: bool
     files: Sequence[bytes]
+    params: Mapping[str, Any] | None = None
 
     def run(self, crew: Crew, rounds: int = 1) -> list[Extraction]:
         """Read all files, in every round; a file that cannot be read raises `MediaError`."""
 
         def read(data: bytes) -> Extraction:
-            return crew.media.extract(self.extractor, data, deadline=NEVER, as_query=self.as_query)
+            return crew.media.extract(
+                self.extractor, data, deadline=NEVER, as_query=self.as_query, params=self.params
+            )
 
         with ThreadPoolExecutor(crew.processes) as pool:
             return list(pool.map(read, [*self.files] * rounds))
@@ -75,21 +82,48 @@ def main() -> None:
     finally:
         for crew in crews:
             crew.media.close()
+    if not ExtractorRules().missing(IMAGE_PDQ.sized(VERIFY)):
+        answer[VERIFYING] = measure_verifying(processors)
+    else:
+        print(f"{VERIFYING} is not measured: install trawl-retriever[logo]")
     print(json.dumps(answer))
 
 
-def measure(name: str, files: Sequence[RealFile], crews: Sequence[Crew]) -> dict[str, Any]:
+def measure_verifying(processors: int) -> dict[str, Any]:
+    """Return the figures of pictures whose places are kept, by the processes that have OpenCV."""
+    crews = [
+        Crew(name, processes, ProcessMediaExtractor(workers=processes, libraries="logo"))
+        for name, processes in (("one_process", 1), ("all_processors", processors))
+    ]
+    try:
+        return measure(IMAGE_PDQ.name, PHOTOGRAPHS.files(), crews, VERIFY)
+    finally:
+        for crew in crews:
+            crew.media.close()
+
+
+def measure(
+    name: str,
+    files: Sequence[RealFile],
+    crews: Sequence[Crew],
+    params: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
     """Return one extractor's figures by use and crew; print them as a table."""
     data = sorted((file.path.read_bytes() for file in files), key=len, reverse=True)
     megabytes = round(sum(map(len, data)) / 1e6, 1)
-    print(f"{find_extractor(name).reference}: {len(data)} files, {megabytes} MB")
+    label = " ".join([find_extractor(name).reference, *(params or {})])
+    print(f"{label}: {len(data)} files, {megabytes} MB")
     body: dict[str, Any] = {"files": len(data), "megabytes": megabytes}
     for use, as_query in USES.items():
-        load = Load(name, as_query, data)
+        load = Load(name, as_query, data, params)
         for crew in crews:
             start_all(load, crew)
         started = time.perf_counter()
-        playing = sum(one.media.duration_ms or 0 for one in load.run(crews[0])) / 1000
+        read = load.run(crews[0])
+        playing = sum(one.media.duration_ms or 0 for one in read) / 1000
+        if not as_query:
+            body["vector_bytes_a_file"] = round(sum(map(vector_bytes, read)) / len(read))
+            print(f"  {body['vector_bytes_a_file']:,} bytes of vectors a file")
         rounds = max(1, round(RUN_SECONDS / (time.perf_counter() - started)))
         spent = take_turns(load, rounds, crews)
         body[use] = {}
@@ -98,6 +132,14 @@ def measure(name: str, files: Sequence[RealFile], crews: Sequence[Crew]) -> dict
             body[use][crew.name] = {"processes": crew.processes, **rates}
             show(use, crew.processes, rates)
     return body
+
+
+def vector_bytes(read: Extraction) -> int:
+    """Return how many bytes of vectors and places are stored of a file."""
+    places = (each.keypoints for each in read.chunks)
+    return sum(each.vector.nbytes for each in read.chunks) + sum(
+        each.nbytes for each in places if each is not None
+    )
 
 
 def start_all(load: Load, crew: Crew) -> None:
