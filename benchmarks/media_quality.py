@@ -24,6 +24,7 @@ from benchmarks.face_corpora import fetch_faces
 from benchmarks.face_quality import face_queries, references
 from benchmarks.logo_corpora import logo_files, logo_free
 from benchmarks.logo_quality import logo_pictures
+from benchmarks.look_alikes import WAY, look_alikes
 from benchmarks.media_corpora import Corpora, fetch
 from benchmarks.service import opened
 from core.app import App
@@ -104,6 +105,7 @@ def main() -> None:
     known: dict[str, Callable[[Corpora], Iterator[Query]]] = {
         "image.pdq@v1": _picture_queries,
         "image.pdq@v2": _picture_queries,
+        "image.pdq@v2 verify": _picture_queries,
         "audio.chromaprint@v1": _sound_queries,
         "video.vpdq@v1": _film_queries,
     }
@@ -132,7 +134,7 @@ def measure(
     with tempfile.TemporaryDirectory() as name, opened(Path(name), _ALLOWED) as app:
         body = {"namespace_name": "bench"}
         namespace = app.namespaces.create(parse_model(StandaloneNamespaceCreate, body))
-        benches = [_Bench(app, namespace, find_extractor(one)) for one in references]
+        benches = [_Bench(app, namespace, *_extractor(one)) for one in references]
         for bench in benches:
             bench.store(corpora)
         started = time.perf_counter()
@@ -142,22 +144,35 @@ def measure(
         seconds = time.perf_counter() - started
         for bench in benches:
             bench.print()
-            answer[bench.info.reference] = {w: t.to_json() for w, t in bench.tallies.items()}
+            answer[bench.label] = {w: t.to_json() for w, t in bench.tallies.items()}
         print(f"made and searched in {seconds:.0f} s\n")
     return answer
+
+
+def _extractor(reference: str) -> tuple[ExtractorInfo, dict[str, Any]]:
+    """Return the extractor and a collection's parameters: of `image.pdq@v2 verify`, that one."""
+    name, _, parameter = reference.partition(" ")
+    return find_extractor(name), {parameter: True} if parameter else {}
 
 
 class _Bench:
     """One extractor's collection, its retriever, and what came of the queries so far."""
 
-    def __init__(self, app: App, namespace: Namespace, info: ExtractorInfo) -> None:
+    def __init__(
+        self, app: App, namespace: Namespace, info: ExtractorInfo, parameters: dict[str, Any]
+    ) -> None:
         self.info = info
+        self.label = " ".join([info.reference, *parameters])
         self.tallies: dict[str, Tally] = {}
         self._app, self._namespace = app, namespace
         self._kind = info.modalities[0]
-        self._name = info.reference.replace("@", "-").replace(".", "-")
+        self._name = self.label.replace("@", "-").replace(".", "-").replace(" ", "-")
         self._stored: set[str] = set()
-        extractor = {"feature_extractor_name": info.name, "version": info.version}
+        extractor: dict[str, Any] = {
+            "feature_extractor_name": info.name,
+            "version": info.version,
+            "parameters": parameters,
+        }
         made = {"collection_name": self._name, "feature_extractor": extractor}
         app.collections.create(namespace.namespace_id, parse_model(CollectionCreate, made))
         self._thresholds = self._make_retriever()
@@ -197,7 +212,7 @@ class _Bench:
                 print(f"  {warning}")
         self._stored = {file.name for file in own} - set(plain)
         print(
-            f"{self.info.reference}: {len(own)} references stored in "
+            f"{self.label}: {len(own)} references stored in "
             f"{time.perf_counter() - started:.0f} s"
             + (f"; too little detail to compare: {', '.join(plain)}" if plain else "")
         )
@@ -259,7 +274,7 @@ class _Bench:
         """Print what came out."""
         limits = self.info.thresholds
         print(
-            f"\n{self.info.reference}: {len(self._stored)} references; match up to "
+            f"\n{self.label}: {len(self._stored)} references; match up to "
             f"{limits.match:g} {limits.unit}, review up to {limits.review:g}"
         )
         titles = (
@@ -312,6 +327,8 @@ def _picture_queries(corpora: Corpora) -> Iterator[Query]:
         image = ways.open_picture(file.path)
         for way in ways.PICTURES:
             yield Query(way, file, ways.alter_picture(file.name, image, way))
+    for file in look_alikes():
+        yield Query(WAY, file, file.path.read_bytes())
 
 
 def _sound_queries(corpora: Corpora) -> Iterator[Query]:
