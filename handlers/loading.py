@@ -50,12 +50,17 @@ class _Refusal:
 
 
 def ensure_place(
-    client: Client, collection: str, extractor: str | None, *, say: Callable[[str], None]
+    client: Client,
+    collection: str,
+    extractor: str | None,
+    parameters: JsonObject | None = None,
+    *,
+    say: Callable[[str], None],
 ) -> JsonObject:
     """Return the collection, made together with its namespace if they are not there.
 
     Without an extractor it must be there already. `ApiError`, also for a collection with another
-    extractor, or none (409).
+    extractor, other parameters than these, or none (409).
     """
     namespace = client.namespace
     if namespace is not None and extractor is not None:
@@ -66,7 +71,9 @@ def ensure_place(
     if found is None:
         if extractor is None:
             raise ApiError(404, {"error": {"message": _NO_COLLECTION.format(collection)}})
-        wanted = {"feature_extractor_name": extractor}
+        wanted: JsonObject = {"feature_extractor_name": extractor}
+        if parameters:
+            wanted["parameters"] = parameters
         body = {"collection_name": collection, "feature_extractor": wanted}
         if _create(client, "collections", body):
             say(f"made the collection {collection}, with the extractor {extractor}")
@@ -75,6 +82,10 @@ def ensure_place(
     if own is None or own != (extractor or own):
         wants = f", not {extractor}" if extractor else ": files cannot be loaded into it"
         message = f"the collection {collection} has the extractor {own or 'of none'}{wants}"
+        raise ApiError(409, {"error": {"message": message}})
+    held = found["feature_extractor"].get("parameters") or {}
+    if any(held.get(name) != value for name, value in (parameters or {}).items()):
+        message = f"the collection {collection} is there, with other parameters: {held}"
         raise ApiError(409, {"error": {"message": message}})
     place: JsonObject = found
     return place

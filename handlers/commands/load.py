@@ -1,6 +1,7 @@
 """`trawl load`: files from folders, patterns, buckets and manifests into a collection."""
 
 import glob
+import json
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Final, NoReturn
 import click
 
 from core.delivery import parse_s3_uri
+from core.types import JsonObject
 from handlers.client import Client, api_path
 from handlers.commands.connection import Connection, connection_options
 from handlers.commands.output import print_json, printable, progress_bar
@@ -38,7 +40,14 @@ _INTERRUPTED: Final = 130
 @click.option(
     "--extractor",
     metavar="NAME",
-    help="image.pdq, audio.chromaprint, video.vpdq.  [default: the collection's]",
+    help="image.pdq, audio.chromaprint, video.vpdq, …  [default: the collection's]",
+)
+@click.option(
+    "--parameter",
+    "parameters",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Of a new collection's extractor: verify=true. Repeatable.",
 )
 @click.option(
     "--include", multiple=True, metavar="PATTERN", help="Only such names: '*.jpg'. Repeatable."
@@ -53,6 +62,7 @@ def load(
     sources: tuple[str, ...],
     collection: str,
     extractor: str | None,
+    parameters: tuple[str, ...],
     include: tuple[str, ...],
     as_json: bool,
 ) -> None:
@@ -67,11 +77,12 @@ def load(
     A manifest's lines name a path (relative to the manifest, or s3:// or https://), an id if it is
     to be kept, and anything else as fields; `metadata` is an object of fields.
     """
+    asked = _read_parameters(parameters)
     try:
         found = _find(connection, sources, include)
         with connection.open() as client:
             place = ensure_place(
-                client, collection, extractor, say=lambda text: click.echo(text, err=True)
+                client, collection, extractor, asked, say=lambda text: click.echo(text, err=True)
             )
             remember = _note_places(place["collection_id"])
             with progress_bar("loading", len(found.files)) as advance:
@@ -89,6 +100,20 @@ def load(
         ctx.exit(_INTERRUPTED)
     if report.failed:
         ctx.exit(1)
+
+
+def _read_parameters(texts: Iterable[str]) -> JsonObject:
+    """Return parameters by name; a value is JSON, and text where it is not."""
+    found: JsonObject = {}
+    for text in texts:
+        name, mark, value = text.partition("=")
+        if not name or not mark:
+            raise click.UsageError(printable(f"--parameter {text}: expected NAME=VALUE"))
+        try:
+            found[name] = json.loads(value)
+        except json.JSONDecodeError:
+            found[name] = value
+    return found
 
 
 def _note_places(collection_id: str) -> Remember:

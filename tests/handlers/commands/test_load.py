@@ -210,3 +210,17 @@ def test_a_second_ctrl_c_ends_the_command_at_once(
     monkeypatch.setattr("handlers.commands.load.load_files", interrupt)
     monkeypatch.setattr(os, "_exit", leave)
     assert "run it again" in trawl.run("load", str(folder), *INTO_PHOTOS, status=130).stderr
+
+
+def test_an_extractors_parameters_are_the_new_collections(trawl: Trawl, folder: Path) -> None:
+    pytest.importorskip("cv2")
+    verify = ("--parameter", "verify=true")
+    assert load_folder(trawl, folder, *verify)["loaded"] == 4
+    assert load_folder(trawl, folder, *verify)["skipped"] == 4
+    assert load_folder(trawl, folder)["skipped"] == 4
+    said = trawl.run("load", str(folder), *INTO_PHOTOS, "--parameter", "verify=false", status=1)
+    assert "with other parameters: {'verify': True}" in said.stderr
+    plain = ("--collection", "plain", "--extractor", "image.pdq")
+    refused = trawl.run("load", str(folder), *plain, "--parameter", "verify=often", status=1)
+    assert "verify" in refused.stderr
+    trawl.run("load", str(folder), *plain, "--parameter", "verify", status=2)
