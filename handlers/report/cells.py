@@ -198,6 +198,12 @@ def _nearness(match: Match, name: str, sources: Sources) -> Html:
         parts.append(element("p", said))
     else:
         parts.append(element("p", f"Score {match.score:.4g}."))
+    if match.verified_by is not None:
+        said = (
+            f"That is too far by itself. {match.verified_by} places of both pictures agree on how "
+            "the one lies in the other: a possible match."
+        )
+        parts.append(element("p", said))
     return element("div", *parts, class_="near")
 
 
@@ -279,6 +285,8 @@ def _proof_rows(cell: JsonObject, name: str, sources: Sources) -> Iterator[tuple
         entries = f"{evidence.get('compared') or 0:,}"
         yield "Compared with", f"{entries} reference entries" + (f" of {places}" if places else "")
         yield "Search", _exactness(evidence)
+        for verification in _verifications(evidence):
+            yield "Verified by places", verification
     if cell["verdict"] in FOUND:
         yield "Thresholds from", sources.context.rule_source(retriever) if retriever else None
         yield "Not checked", _unchecked(cell)
@@ -287,6 +295,19 @@ def _proof_rows(cell: JsonObject, name: str, sources: Sources) -> Iterator[tuple
     if cell.get("execution_id"):
         version = cell.get("retriever_version")
         yield "Execution", f"{shown(cell['execution_id'], 80)}, retriever version {version}"
+
+
+def _verifications(evidence: JsonObject) -> Iterator[str]:
+    """Yield what was compared of pictures beyond their fingerprints, by feature."""
+    for found in (evidence.get("features") or {}).values():
+        account = found.get("verification")
+        if account is None:
+            continue
+        yield (
+            f"of {account['checked']} references that are not near but within reach, "
+            f"{account['verified']} have places that agree; {account['without_places']} have none "
+            f"to compare, {account['unchecked']} farther ones were not looked at"
+        )
 
 
 def _exactness(evidence: JsonObject) -> str:

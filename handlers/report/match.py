@@ -42,6 +42,8 @@ class Match:
     agreeing: tuple[int, int] | None = None
     variant: str | None = None
     presigned_url: str | None = None
+    # How many places of both pictures agree, where they prove what the distance does not.
+    verified_by: int | None = None
 
 
 def match_of(cell: Mapping[str, Any]) -> Match | None:
@@ -77,6 +79,7 @@ def match_of(cell: Mapping[str, Any]) -> Match | None:
         or _pair(document, "chunks_matched", "chunks_searched"),
         variant=document.get("query_variant"),
         presigned_url=_presigned_url(document),
+        verified_by=_verified_by(document, str(best["feature"])),
     )
 
 
@@ -98,6 +101,12 @@ def _document(cell: Mapping[str, Any], best: Mapping[str, Any]) -> JsonObject:
             found: JsonObject = document
             return found
     return {}
+
+
+def _verified_by(document: Mapping[str, Any], feature: str) -> int | None:
+    hit = (document.get("features") or {}).get(feature) or {}
+    inliers = hit.get("inliers")
+    return inliers if "hash_score" in hit and isinstance(inliers, int) else None
 
 
 def _presigned_url(document: Mapping[str, Any]) -> str | None:
