@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
+from tests.copies import make_retriever
 from tests.core.media.logos import card, logo, photograph
 from tests.core.media.pictures import encode, landscape
+from tests.core.test_verified_pictures import STRIPPED, town
 from tests.e2e.aws.deployment import Deployment
 from tests.e2e.aws.emulator import ACCOUNT, REGION
 from tests.e2e.aws.images import as_uri
@@ -100,6 +102,26 @@ def test_a_scan_says_which_logo_is_in_a_picture_and_where(brands: Client) -> Non
         assert top - slack <= box[1] < top + side / 2 < box[3] <= top + side + slack, box
         assert documents[0]["inliers"] >= 8
     assert answer["files"][4]["retrievers"]["logos"]["error"]["code"] == "media_unreadable"
+
+
+def test_copies_are_verified_by_places_in_that_function_too(brands: Client) -> None:
+    """A strip of a tenth is missing at two edges: too much for the hashes alone."""
+    extractor = {"feature_extractor_name": "image.pdq", "parameters": {"verify": True}}
+    body = {"collection_name": "photos", "feature_extractor": extractor}
+    brands.ok("POST", "/v1/collections", body)
+    path = f"/v1/namespaces/{NAMESPACE}/documents/upsert"
+    documents = [
+        {"document_id": f"photo{seed}", "content": as_uri(encode(town(seed), "JPEG"))}
+        for seed in (1, 2)
+    ]
+    brands.ok("POST", path, {"documents": documents, "collection_id": "photos"})
+    make_retriever(brands, "photos", "photos")
+    stripped = as_uri(encode(STRIPPED, "JPEG"))
+    query = {"queries": [{"inputs": {"file": stripped}}]}
+    answer = brands.ok("POST", "/v1/retrievers/photos/execute/batch", query)
+    [result] = answer["results"]
+    assert [one["document_id"] for one in result["documents"]] == ["photo2"], answer
+    assert result["documents"][0]["inliers"] >= 8
 
 
 def test_an_extra_that_is_not_deployed_is_refused_by_the_name_of_its_setting(

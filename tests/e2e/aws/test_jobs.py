@@ -239,6 +239,9 @@ def test_files_are_read_by_the_media_function_and_bad_ones_are_named(images: Ima
     [error] = rows_of(job, "errors")
     assert (error["id"], error["retriever"] is None) == ("f8", False)
     assert (error["error"]["code"], error["error"]["blame"]) == ("media_unreadable", "media")
+    # Five files that differ: each is a call of the media function, billed beside the job's own.
+    assert job["cost"]["requests"]["lambda"] > 5
+    assert job["cost"]["media_gb_seconds"] > 0
 
 
 def test_a_run_of_a_job_that_is_gone_ends_quietly(jobs: Jobs) -> None:
