@@ -29,8 +29,9 @@ from core.stages._votes import (
 )
 from core.types import JsonObject
 
-# Per query: each costs what reading its chunks costs. Recordings seldom hold as many references.
-MAX_CANDIDATES: Final = 16
+# Each costs what reading its chunks costs. After so many in a row that are nothing, those with
+# still fewer votes are nothing either.
+MAX_IN_VAIN: Final = 16
 # Of one reference, such as of a piece that repeats itself.
 OFFSETS: Final = 2
 # How far beyond the first and the last vote the recording is compared.
@@ -85,7 +86,11 @@ async def aligned_moments(
     searched, needed = len(places_of(sought.chunks)), votes_needed(rule, sought.chunks)
     terms = _Terms(rule, rule.alignment, needed, searched)
     best: dict[tuple[str, str], tuple[float, Moment]] = {}
-    for candidate in candidates[:MAX_CANDIDATES]:
+    in_vain = 0
+    for candidate in candidates:
+        if in_vain == MAX_IN_VAIN:
+            break
+        in_vain += 1
         key = candidate.pairs[0].key
         near = _chunks_beside(sought.chunks, candidate)
         rows = await ctx.file_chunks(hits[key], _numbers(terms, near, candidate.pairs))
@@ -96,6 +101,7 @@ async def aligned_moments(
         found = await ctx.compute(partial(compare, terms, near, stored, candidate))
         if found is None or found.similarity < rule.proven_from:
             continue
+        in_vain = 0
         moment = _moment(terms, near, stored, found, candidate)
         known = best.get((key[1], candidate.root))
         if known is None or _preference(found.weight, moment) < _preference(*known):

@@ -12,6 +12,7 @@ from core.filtering.conditions import parse_filter
 from core.hits import QueryChunk
 from core.media.extractors import AUDIO_CHROMAPRINT, HOP_MS, REFERENCE_HOPS
 from core.rows.row import Row
+from core.stages._aligned_moments import MAX_IN_VAIN
 from core.types import JsonObject
 from tests.core.stages.context import Doc, FakeContext
 from tests.core.stages.running import run_stage
@@ -156,6 +157,15 @@ def test_what_proves_nothing_comes_after_all_that_does() -> None:
     assert [(root(row), row.fields["aligned"]) for row in found][0] == ("song0", True)
     scores = [row.fields["score"] for row in found]
     assert scores == sorted(scores, reverse=True)
+
+
+def test_a_song_on_many_records_is_found_on_all_of_them() -> None:
+    song = sound(90, 70)
+    records = {f"record{n}": song for n in range(MAX_IN_VAIN + 4)}
+    query = noisy(song[10:51], 0.1)
+    found = search(context(chunks_of(query), stored(records)))
+    assert {root(row) for row in found} == set(records)
+    assert all(row.fields["aligned"] for row in found)
 
 
 def test_a_reference_of_one_chunk_is_found() -> None:
