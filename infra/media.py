@@ -21,6 +21,8 @@ LIBRARIES: Final = (*_SHARED, "av")
 EXTRA_LIBRARIES: Final[Mapping[str, str]] = MappingProxyType(
     {"logo": "opencv-python-headless", "onnx": "onnxruntime", "face": "dlib-bin"}
 )
+# onnxruntime tells its makers of itself, and this function's network is open: not from here.
+_SILENT: Final = {"ORT_DISABLE_TELEMETRY": "1"}
 # What `core.media.faces` reads of a package of 130 MB. Of its two models of landmarks this is the
 # one that may be used commercially.
 _FACE_FILES: Final = (
@@ -76,7 +78,7 @@ class Media(Construct):
     def _make(self, scope: Construct, contents: Contents, what: str) -> lambda_.Function:
         log_group = make_log_group(scope, "FunctionLogs", self._settings)
         role = make_role(scope, log_group, (), description=f"Trawl {what}: its own log group, only")
-        told = _model_environment(self._settings) if contents.files else {}
+        told = {**_model_environment(self._settings), **_SILENT} if contents.files else {}
         return make_function(
             scope,
             self._settings,

@@ -135,6 +135,8 @@ def test_a_model_is_told_to_the_function_that_holds_it_alone(extras: Resources) 
     }
     onnx = function_ids(extras, "Onnx")
     assert told.pop(onnx) == ["TRAWL_ONNX_MODELS"]
+    environment = media_functions(extras)[onnx]["Environment"]["Variables"]
+    assert environment["ORT_DISABLE_TELEMETRY"] == "1"
     assert list(told.values()) == [[], [], []]
 
 
