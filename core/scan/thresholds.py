@@ -15,6 +15,13 @@ Level = Literal["block", "review"]
 # The score of a vector with itself (`core/search/scores.py`); a product has no highest one.
 _MOST: Final[Mapping[Metric, float]] = {"cosine": 1.0, "euclidean": 1.0, "hamming": 1.0}
 _MEASURED: Final[frozenset[Metric]] = frozenset({"hamming", "euclidean"})
+# Sorts: what their field is called, and what it is where none is named.
+_SORTS: Final[Mapping[str, tuple[tuple[str, ...], str]]] = {
+    "sort_relevance": (("score_field",), "score"),
+    "sort_attribute": (("field", "sort_field"), "metadata.created_at"),
+}
+# What leaves rows where they are, and changes no score.
+_KEEP_ORDER: Final = frozenset({"limit", "attribute_filter", "score_threshold", "deduplicate"})
 _LEAST_SCORE: Final = 1e-6  # a rule's own may be 0, which no distance has
 
 
@@ -89,7 +96,12 @@ class Thresholds:
     allow_approximate: bool = False
     canary: str | None = None
     canary_inputs: Mapping[str, Any] = field(default_factory=dict)
-    limits: frozenset[str] = field(default_factory=frozenset)  # stages that only cut the list
+    ordered: bool = False  # the answer stands in descending order of `score_field`
+    limits: frozenset[str] = field(
+        default_factory=frozenset
+    )  # stages that cut a list in that order
+    # Stages that make several rows of one document, so that counts hide what they leave out.
+    splits: Mapping[str, bool] = field(default_factory=dict)  # see `_splits`
     min_score: float | None = None  # below which a search leaves out what it finds
 
     def to_json(self) -> JsonObject:
@@ -184,6 +196,7 @@ def thresholds_of(retriever: Mapping[str, Any], measures: Mapping[str, Measure])
             for uri, found in known.items()
         }
     score_field = rule.get("score_field")
+    limits, ordered = _ordered(retriever, score_field)
     return Thresholds(
         features=tuple(_features(one for one in searches if _reads_file(one, retriever))),
         scales=scales,
@@ -193,13 +206,57 @@ def thresholds_of(retriever: Mapping[str, Any], measures: Mapping[str, Measure])
         allow_approximate=bool(rule.get("allow_approximate")),
         canary=named["document_id"],
         canary_inputs=named.get("inputs") or {},
-        limits=frozenset(
-            stage["stage_name"]
-            for stage in retriever["stages"]
-            if stage["config"]["stage_id"] == "limit"
-        ),
+        ordered=ordered,
+        limits=limits,
+        splits=_splits(retriever),
         min_score=max((one["min_score"] for one in searches if one.get("min_score")), default=None),
     )
+
+
+def _ordered(retriever: Mapping[str, Any], score_field: str | None) -> tuple[frozenset[str], bool]:
+    """Return the limits that cut a list in descending order of a field, and whether the answer
+    stands in it. Values alone do not tell: one number is in every order."""
+    limits: set[str] = set()
+    ordered = False
+    for stage in retriever["stages"]:
+        stage_id, given = stage["config"]["stage_id"], stage["config"].get("parameters") or {}
+        if stage_id == "limit" and ordered:
+            limits.add(stage["stage_name"])
+        elif stage_id in _SORTS:
+            names, usual = _SORTS[stage_id]
+            by = next((given[name] for name in names if given.get(name)), usual)
+            downwards = (given.get("direction") or given.get("order") or "desc") == "desc"
+            ordered = downwards and by == score_field
+        elif stage_id not in _KEEP_ORDER and not _joins(stage_id, score_field):
+            # It may write the field, so what was cut before was in the order of something else.
+            limits.clear()
+            ordered = score_field == "score" and _ranks(stage_id, given)
+    return frozenset(limits), ordered
+
+
+def _joins(stage_id: str, score_field: str | None) -> bool:
+    """Say whether a stage adds fields to rows that stay where they are, and not this one."""
+    return stage_id == "document_enrich" and score_field == "score"
+
+
+def _ranks(stage_id: str, given: Mapping[str, Any]) -> bool:
+    """Say whether a stage returns rows by the score that it gives them."""
+    if stage_id == "moment_group":
+        return given.get("output_mode") == "moments_only"
+    return stage_id == "feature_search" and given.get("group_by") is None
+
+
+def _splits(retriever: Mapping[str, Any]) -> dict[str, bool]:
+    """Return the stages that may make several rows of one document and none of another, and
+    whether what they say of themselves can show that they left out none."""
+    found: dict[str, bool] = {}
+    for stage in retriever["stages"]:
+        stage_id, given = stage["config"]["stage_id"], stage["config"].get("parameters") or {}
+        if stage_id == "unwind" and given.get("preserve_null_and_empty") is not True:
+            found[stage["stage_name"]] = False
+        elif stage_id == "moment_group" and given.get("output_mode", "annotated") != "annotated":
+            found[stage["stage_name"]] = given.get("min_score") is None
+    return found
 
 
 def with_metrics(thresholds: Thresholds, metrics: Mapping[str, Metric]) -> Thresholds:

@@ -261,16 +261,27 @@ def _unjudged(result: Mapping[str, Any], thresholds: Thresholds) -> Reason | Non
     if least is not None and not harmless:
         return Reason("left_out", f"min_score left out what may have a high {name!r}")
     # A list in descending order may be cut anywhere: what follows is no nearer.
-    ordered = bool(numbers) and numbers == sorted(numbers, reverse=True)
+    in_order = bool(numbers) and numbers == sorted(numbers, reverse=True)
+    ordered = thresholds.ordered and in_order
     if result.get("total", 0) > len(numbers) and not ordered:
         return Reason("left_out", f"documents beyond the answer may have a higher {name!r}")
     stages = (result.get("stage_statistics") or {}).get("stages") or {}
     for stage, done in stages.items():
-        cut = done["output_count"] < done["input_count"]
-        if cut and not (ordered and stage in thresholds.limits):
+        if stage in thresholds.splits and done["input_count"]:
+            cut = not (thresholds.splits[stage] and _is_whole(done))
+        else:
+            cut = done["output_count"] < done["input_count"]
+        if cut and not (in_order and stage in thresholds.limits):
             message = f"stage {stage!r} dropped documents before {name!r} could be judged"
             return Reason("left_out", message)
     return None
+
+
+def _is_whole(done: Mapping[str, Any]) -> bool:
+    """Say whether moments are known to be of all documents, and all of them in the answer."""
+    known: Mapping[str, Any] = done.get("metadata") or {}
+    every = known.get("total_moments") == done["output_count"]
+    return every and known.get("documents_without_times") == 0
 
 
 def _incomplete(result: Mapping[str, Any], thresholds: Thresholds) -> tuple[Reason, ...]:

@@ -126,12 +126,12 @@ def statistics(**counts: tuple[int, int]) -> JsonObject:
         (result(0.5), ("clear", None)),
         # The nearest of all was near, but what it scores in the field is what counts.
         (result(0.5, best=0.99), ("clear", None)),
-        (result(0.5, 0.4, total=9), ("clear", None)),
-        (result(0.4, 0.5, total=9), ("unknown", "left_out")),
+        # One number, or two by chance, are in every order: nothing sorts by this field.
+        (result(0.5, total=9), ("unknown", "left_out")),
+        (result(0.5, 0.4, total=9), ("unknown", "left_out")),
         (result(0.5, documents=[{"document_id": "d"}]), ("unknown", "no_score")),
         (result(0.5, documents=[{"likeness": "0.95"}]), ("unknown", "no_score")),
-        (result(0.5, 0.4, **statistics(near=(0, 3), cut=(3, 2))), ("clear", None)),
-        (result(0.4, 0.5, **statistics(near=(0, 3), cut=(3, 2))), ("unknown", "left_out")),
+        (result(0.5, 0.4, **statistics(near=(0, 3), cut=(3, 2))), ("unknown", "left_out")),
         (result(0.5, **statistics(near=(0, 3), other=(3, 1))), ("unknown", "left_out")),
         (result(**statistics(near=(0, 3), cut=(3, 0))), ("unknown", "left_out")),
     ],
@@ -139,6 +139,79 @@ def statistics(**counts: tuple[int, int]) -> JsonObject:
 def test_a_rule_may_be_of_another_field(answer: JsonObject, expected: tuple[str, Any]) -> None:
     said = judge(answer, thresholds(FIELD))
     assert (said.word, said.reasons[0].code if said.reasons else None) == expected
+
+
+def of_stages(score_field: str, *stages: tuple[str, JsonObject]) -> Thresholds:
+    """Return the thresholds of a search by `own` with these stages behind it."""
+    search = {"searches": [{"feature_uri": "own"}]}
+    made = [stage(name, **given) for name, given in (("feature_search", search), *stages)]
+    rule = {**RULE, "score_field": score_field}
+    return thresholds_of({"stages": made, "verdict": rule}, own_measures())
+
+
+LIMIT = ("limit", {"limit": 2})
+SORT = ("sort_attribute", {"field": "likeness"})
+CUT = result(0.5, 0.4, total=9, **statistics(feature_search=(0, 3), limit=(3, 2)))
+
+
+@pytest.mark.parametrize(
+    ("stages", "word"),
+    [
+        ((SORT, LIMIT), "clear"),
+        ((("sort_relevance", {"score_field": "likeness"}), LIMIT), "clear"),
+        ((SORT, ("attribute_filter", {}), LIMIT), "clear"),
+        ((LIMIT,), "unknown"),
+        ((LIMIT, SORT), "unknown"),  # what was cut was in another order
+        ((("sort_attribute", {"field": "likeness", "direction": "asc"}), LIMIT), "unknown"),
+        ((("sort_attribute", {"sort_field": "price"}), LIMIT), "unknown"),
+        ((SORT, LIMIT, ("document_enrich", {}), SORT), "unknown"),  # it may write the field
+        ((SORT, LIMIT, ("json_transform", {})), "unknown"),
+    ],
+)
+def test_a_list_may_be_cut_where_it_stands_in_the_order_of_the_field(
+    stages: tuple[tuple[str, JsonObject], ...], word: str
+) -> None:
+    assert judge(CUT, of_stages("likeness", *stages)).word == word
+    upwards = result(0.4, 0.5, total=9, stage_statistics=CUT["stage_statistics"])
+    assert judge(upwards, of_stages("likeness", *stages)).word == "unknown"
+
+
+@pytest.mark.parametrize("joins", [(), (("document_enrich", {}),)])
+def test_a_search_is_in_the_order_of_its_score(joins: tuple[tuple[str, JsonObject], ...]) -> None:
+    found = result(documents=[{"document_id": "d", "score": 0.5}], total=9)
+    assert judge(found, of_stages("score", *joins)).word == "clear"
+    assert judge(found, of_stages("score", *joins, ("mmr", {}))).word == "unknown"
+
+
+MOMENTS = {"output_mode": "moments_only"}
+
+
+@pytest.mark.parametrize(
+    ("split", "given", "said", "word"),
+    [
+        ("unwind", {}, {}, "unknown"),
+        ("unwind", {"preserve_null_and_empty": True}, {}, "clear"),
+        ("moment_group", MOMENTS, {"documents_without_times": 1, "total_moments": 2}, "unknown"),
+        ("moment_group", MOMENTS, {"documents_without_times": 0, "total_moments": 3}, "unknown"),
+        ("moment_group", MOMENTS, {"documents_without_times": 0, "total_moments": 2}, "clear"),
+        ("moment_group", MOMENTS, {}, "unknown"),
+        (
+            "moment_group",
+            {**MOMENTS, "min_score": 0.8},
+            {"documents_without_times": 0, "total_moments": 2},
+            "unknown",
+        ),
+    ],
+)
+def test_rows_that_one_document_becomes_hide_no_other_that_was_left_out(
+    split: str, given: JsonObject, said: JsonObject, word: str
+) -> None:
+    """As many rows leave as came, and the nearest document may be in none of them."""
+    counts = statistics(**{"feature_search": (0, 2), split: (2, 2)})
+    counts["stage_statistics"]["stages"][split]["metadata"] = said
+    rows = [{"document_id": "b", "score": 0.5}, {"document_id": "b", "score": 0.5}]
+    found = result(documents=rows, **counts)
+    assert judge(found, of_stages("score", (split, given))).word == word
 
 
 @pytest.mark.parametrize(
