@@ -1,4 +1,5 @@
-"""How fast media is read: files per second and times real time, `python -m benchmarks.media_speed`.
+"""How fast media is read, in files per second and times real time: `python -m
+benchmarks.media_speed [image.pdq] [audio.chromaprint] [video.vpdq] [logo.sift] [face.dlib]`.
 
 Real photographs, recordings and films, each read as a reference and as a query is, by the child
 processes that read them on a laptop: by one, and by as many as the machine has processors. They
@@ -8,6 +9,7 @@ are started and have read a file before the clock runs. Medians of runs in turns
 import json
 import os
 import statistics
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,20 +18,17 @@ from typing import Any, Final
 
 from core.adapters.media_process import ProcessMediaExtractor
 from core.deadline import NEVER
-from core.media.extractors import IMAGE_PDQ, find_extractor
+from core.media.extractors import find_extractor
 from core.media.rules import ExtractorRules
 from core.ports.media import Extraction
 from handlers.photographs import PHOTOGRAPHS
 from handlers.recordings import FILMS, SOUNDS
-from handlers.wheels import RealFile, fetch_missing
+from handlers.wheels import Corpus, RealFile, fetch_missing
 
 TURNS: Final = 3
 # Few files are read several times over, so that a run is long enough to be timed.
 RUN_SECONDS: Final = 1.0
 USES: Final = {"reference": False, "query": True}
-# Where collections say something of their extractor that costs time.
-VERIFYING: Final = "image.pdq@v2 verify"
-VERIFY: Final = {"verify": True}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,41 +61,56 @@ class Load:
             return list(pool.map(read, [*self.files] * rounds))
 
 
+@dataclass(frozen=True, slots=True)
+class Case:
+    """An extractor, what it reads, which libraries its processes load, and its parameters."""
+
+    extractor: str
+    corpus: Corpus
+    libraries: str = "media"
+    params: Mapping[str, Any] | None = None
+
+
+CASES: Final = {
+    "image.pdq@v1": Case("image.pdq@v1", PHOTOGRAPHS),
+    "image.pdq@v2": Case("image.pdq@v2", PHOTOGRAPHS),
+    # Where collections say something of their extractor that costs time.
+    "image.pdq@v2 verify": Case("image.pdq@v2", PHOTOGRAPHS, "logo", {"verify": True}),
+    "audio.chromaprint@v1": Case("audio.chromaprint", SOUNDS),
+    "video.vpdq@v1": Case("video.vpdq", FILMS),
+    "logo.sift@v1": Case("logo.sift", PHOTOGRAPHS, "logo"),
+    "face.dlib@v1": Case("face.dlib", PHOTOGRAPHS, "face"),
+}
+
+
 def main() -> None:
-    """Fetch what is missing, measure every extractor, and print what came out."""
+    """Fetch what is missing, measure the extractors that are named, or all; print what came out."""
     fetch_missing([PHOTOGRAPHS, SOUNDS, FILMS], say=print)
-    corpora = {"image.pdq": PHOTOGRAPHS, "audio.chromaprint": SOUNDS, "video.vpdq": FILMS}
     processors = os.cpu_count() or 1
     busy = os.getloadavg()[0]
     if busy > processors / 2:
         print(f"others are at work here (load {busy:.1f} on {processors}): figures will be low")
-    crews = [
-        Crew(name, processes, ProcessMediaExtractor(workers=processes))
-        for name, processes in (("one_process", 1), ("all_processors", processors))
-    ]
-    try:
-        answer = {
-            find_extractor(name).reference: measure(name, corpus.files(), crews)
-            for name, corpus in corpora.items()
-        }
-    finally:
-        for crew in crews:
-            crew.media.close()
-    if not ExtractorRules().missing(IMAGE_PDQ.sized(VERIFY)):
-        answer[VERIFYING] = measure_verifying(processors)
-    else:
-        print(f"{VERIFYING} is not measured: install trawl-retriever[logo]")
+    asked, rules = sys.argv[1:], ExtractorRules(faces=True)
+    answer = {}
+    for name, case in CASES.items():
+        if asked and name.partition("@")[0] not in asked:
+            continue
+        missing = rules.missing(find_extractor(case.extractor).sized(case.params or {}))
+        if missing:
+            print(f"{name} is not measured: {missing}")
+        else:
+            answer[name] = measure_apart(case, processors)
     print(json.dumps(answer))
 
 
-def measure_verifying(processors: int) -> dict[str, Any]:
-    """Return the figures of pictures whose places are kept, by the processes that have OpenCV."""
+def measure_apart(case: Case, processors: int) -> dict[str, Any]:
+    """Return one case's figures, by processes of its own."""
     crews = [
-        Crew(name, processes, ProcessMediaExtractor(workers=processes, libraries="logo"))
-        for name, processes in (("one_process", 1), ("all_processors", processors))
+        Crew(name, count, ProcessMediaExtractor(workers=count, libraries=case.libraries))
+        for name, count in (("one_process", 1), ("all_processors", processors))
     ]
     try:
-        return measure(IMAGE_PDQ.name, PHOTOGRAPHS.files(), crews, VERIFY)
+        return measure(case.extractor, case.corpus.files(), crews, case.params)
     finally:
         for crew in crews:
             crew.media.close()
