@@ -47,6 +47,8 @@ _EXCERPT_SECONDS: Final = 10.0
 _EXCERPTS: Final = (0.13, 0.37, 0.61, 0.83)  # where they begin, as a share of the track
 _BATCH: Final = 20
 _ALLOWED: Final = {"TRAWL_FACES": "allowed"}
+# Scores without a distance mean what the retriever says: these are the extractor's documented ones.
+_RULES: Final = {"logo.sift": {"verdict": {"block_at": 0.5, "review_at": 0.42}}}
 # How far the seconds that a match names may be from the true ones. Frames are a second apart.
 _RIGHT_SECONDS: Final = {"audio": 0.5, "video": 1.0}
 
@@ -187,6 +189,7 @@ class _Bench:
             "collection_identifiers": [self._name],
             "input_schema": {"file": {"type": self._kind, "required": True}},
             "stages": [{"stage_name": "nearest", "config": stage}],
+            **_RULES.get(self.info.name, {}),
         }
         request = parse_model(RetrieverCreate, body)
         self._app.retrievers.create(self._namespace, request, check=self._app.engine.check)
