@@ -5,11 +5,12 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
+import orjson
+
 from core.deadline import Deadline
 from core.errors import DeadlineError
 from core.media.file_types import sniff_type
 from core.models.execution import BatchQuery
-from core.rows.values import canonical
 from core.runtime.answers import failed_result
 from core.runtime.batch import drain, run_bounded
 from core.runtime.media import CallMedia, MediaFile
@@ -51,7 +52,7 @@ class ScanRun:
     canaries: dict[str, Reason | None] = field(default_factory=dict)
     sizes: dict[CellKey, int] = field(default_factory=dict)  # of the results, as JSON, in bytes
     on_file: OnFile | None = None  # is told each file that was asked about, once it is done
-    _by_content: dict[tuple[str, ...], int] = field(default_factory=dict)
+    _by_content: dict[tuple[str, str, bytes], int] = field(default_factory=dict)
     _begun: dict[CellKey, asyncio.Task[None]] = field(default_factory=dict)
     _done: list[int] = field(default_factory=list)  # files that wait for the canaries
 
@@ -104,7 +105,7 @@ class ScanRun:
         groups: dict[object, list[int]] = {}
         for index in asked:
             item = self.items[index]
-            equal = (item.content, canonical(item.inputs), item.error is None)
+            equal = (item.content, _written(item.inputs), item.error is None)
             groups.setdefault(equal if self.dedupe and not item.error else index, []).append(index)
         return list(groups.values())
 
@@ -145,7 +146,7 @@ class ScanRun:
         self.wanted |= {(index, target.name) for index in changed for target in self.targets}
         if file is not None and self.dedupe:
             # The declared type is part of it: a file that is not what it is declared as fails.
-            equal = (file.sha256, file.declared_type or "", canonical(item.inputs))
+            equal = (file.sha256, file.declared_type or "", _written(item.inputs))
             self.leaders |= dict.fromkeys(group, self._by_content.setdefault(equal, first))
         leader = self.leaders[first]
         kinds = kinds_of(facts["content_type"])
@@ -213,6 +214,12 @@ class ScanRun:
                 fault = fault and Reason(fault.code, f"{fault.message} ({hint})")
         self.canaries[target.name] = fault
         await self._tell()
+
+
+def _written(inputs: JsonObject) -> bytes:
+    """Return what equal inputs have alike: as in a batch 1 is not 1.0, which templates write
+    otherwise."""
+    return orjson.dumps(inputs, option=orjson.OPT_SORT_KEYS)
 
 
 def _snapshots(target: Target) -> Mapping[str, int]:

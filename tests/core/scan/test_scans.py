@@ -215,6 +215,19 @@ def test_a_file_without_what_a_retriever_listens_to_is_none_of_its_business(here
     assert (file["verdict"], file["complete"]) == ("unknown", False)
 
 
+def test_inputs_that_templates_write_otherwise_are_different(here: World) -> None:
+    here.references("numbered", ["art0"], release="v1.0")
+    here.references("numbered", ["art1"], release="v1")
+    numbered = {"field": "release", "operator": "eq", "value": "v{{INPUT.n}}"}
+    schema = {"file": {"type": "image", "required": True}, "n": {"type": "number"}}
+    here.retriever("numbered", "numbered", search={"filters": numbered}, input_schema=schema)
+    files = [{"file": url("art0"), "inputs": {"n": n}} for n in (1, 1.0)]
+    for again in (files, files[::-1]):
+        answer = here.scan(again, ["numbered"])
+        words = {type(f["inputs"]["n"]): answer["files"][k]["verdict"] for k, f in enumerate(again)}
+        assert words == {int: "clear", float: "block"}
+
+
 def test_other_inputs_make_equal_files_different(here: World) -> None:
     files = [{"file": url("new1"), "inputs": {"n": n}} for n in (1, 2, 1)]
     answer = here.scan(files)
