@@ -7,7 +7,8 @@ from typing import NoReturn
 from core.adapters.fetch_rules import FetchRules
 from core.adapters.media_routing import RoutedMediaExtractor
 from core.errors import MissingExtraError
-from core.media.extractors import EXTRACTORS, FACE_DLIB, ExtractorInfo
+from core.media.extractor_info import ExtractorInfo
+from core.media.extractors import EXTRACTORS, FACE_DLIB
 from core.media.rules import ExtractorRules
 from core.ports.media import MediaExtractor
 

@@ -27,7 +27,8 @@ from core.errors import (
     TrawlError,
     UnavailableError,
 )
-from core.media.extractors import ExtractorInfo, find_extractor
+from core.media.extractor_info import ExtractorInfo
+from core.media.extractors import find_extractor
 from core.media.metering import MediaMeter
 from core.media.wire import MAX_HEADER_BYTES, read_header, unpack_extraction
 from core.ports.blobs import Blobs

@@ -24,7 +24,8 @@ from core.adapters.embed_transports import Transport
 from core.arrays import Float32
 from core.deadline import Deadline
 from core.errors import DeadlineError, MediaError, UnavailableError
-from core.media.extractors import ExtractorInfo, find_extractor
+from core.media.extractor_info import ExtractorInfo
+from core.media.extractors import find_extractor
 from core.media.file_types import check_declared, sniff_type
 from core.media.parameters import with_defaults
 from core.media.rules import ExtractorRules

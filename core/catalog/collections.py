@@ -13,7 +13,8 @@ from core.errors import (
     TrawlError,
 )
 from core.ids import new_id
-from core.media.extractors import ExtractorInfo, find_extractor, versions_of
+from core.media.extractor_info import ExtractorInfo
+from core.media.extractors import find_extractor, versions_of
 from core.media.rules import ExtractorRules
 from core.models.collections import (
     Collection,

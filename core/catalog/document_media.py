@@ -7,7 +7,8 @@ from typing import Any, Final
 
 from core.deadline import Deadline
 from core.errors import InvalidRequestError, Problem, TrawlError
-from core.media.extractors import ExtractorInfo, find_extractor
+from core.media.extractor_info import ExtractorInfo
+from core.media.extractors import find_extractor
 from core.models.collections import Collection, FeatureExtractor
 from core.models.namespaces import Namespace
 from core.ports.media import Chunk, Extraction, MediaExtractor, MediaFetcher, ReadObject

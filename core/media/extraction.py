@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from core.errors import InvalidRequestError, Problem
+from core.media.extractor_info import ExtractorInfo
 from core.media.extractors import (
     AUDIO_CHROMAPRINT,
     FACE_DLIB,
@@ -12,7 +13,6 @@ from core.media.extractors import (
     IMAGE_PDQ_V1,
     LOGO_SIFT,
     VIDEO_VPDQ,
-    ExtractorInfo,
     find_extractor,
 )
 from core.media.parameters import VERIFY

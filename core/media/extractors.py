@@ -1,11 +1,12 @@
 """The extractors there are, as data: listed and looked up without loading any media library."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Final
 
 from core.errors import InvalidRequestError, Problem
+from core.media.extractor_info import ExtractorInfo, Thresholds
 from core.media.parameters import (
     COHERE_PARAMETERS,
     HTTPS_PARAMETERS,
@@ -14,128 +15,12 @@ from core.media.parameters import (
     PDQ_PARAMETERS,
     SAGEMAKER_PARAMETERS,
     TITAN_PARAMETERS,
-    VERIFY,
     Parameter,
 )
 from core.models.features import index_name
-from core.ports.keypoints import VerifyRule, packed_size
 from core.ports.media import AlignmentRule, GeometryRule, VoteRule
-from core.types import Metric, VectorSpec
 
 URI_SCHEMES = ("mixpeek", "trawl")
-# Run by the process that serves the API: the one that decodes media has no network.
-REMOTE_FAMILIES: Final = frozenset({"bedrock", "sagemaker", "https"})
-
-
-@dataclass(frozen=True, slots=True)
-class Thresholds:
-    """Distances in the extractor's own unit: up to `match` it is the same, to `review` perhaps."""
-
-    match: float
-    review: float
-    unit: str
-
-
-@dataclass(frozen=True, slots=True)
-class ExtractorInfo:
-    """One version of an extractor: the vector it makes, and the distances that mean something.
-
-    `views` are further vectors of the same reference, each stored under a name of its own, of the
-    same size and metric. A query by content is compared with all of them.
-    """
-
-    name: str
-    version: str
-    output: str
-    description: str
-    modalities: tuple[str, ...]
-    metric: Metric
-    dimension: int
-    thresholds: Thresholds
-    # What a collection may say of it; see `core.media.rules` for what else it must comply with.
-    parameters: tuple[Parameter, ...] = field(default=())
-    # Of recordings, how a query's chunks become one answer.
-    votes: VoteRule | None = None
-    views: tuple[str, ...] = field(default=())
-
-    @property
-    def reference(self) -> str:
-        """`image.pdq@v2`: this version and no other."""
-        return f"{self.name}@{self.version}"
-
-    # Of pictures in pictures, how a query's chunks become one answer.
-    geometry: GeometryRule | None = None
-    # The extra to install for it, and the modules which that brings.
-    extra: str | None = None
-    modules: tuple[str, ...] = ()
-    # Of pictures whose collection asks for it, how what is not near is verified.
-    verification: VerifyRule | None = None
-
-    @property
-    def family(self) -> str:
-        """`bedrock` of `bedrock.cohere`."""
-        return self.name.partition(".")[0]
-
-    @property
-    def is_remote(self) -> bool:
-        """Whether files and texts are sent to a model elsewhere."""
-        return self.family in REMOTE_FAMILIES
-
-    def sized(self, parameters: Mapping[str, Any]) -> "ExtractorInfo":
-        """Return it as a collection's parameters make it: its dimension, and what it needs."""
-        if self.parameters is PDQ_PARAMETERS and parameters.get(VERIFY):
-            return replace(self, extra="logo", modules=("cv2",), verification=IMAGE_VERIFICATION)
-        asked = parameters.get("dimension")
-        return self if asked is None else replace(self, dimension=int(asked))
-
-    def common_parameters(self, said: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
-        """Return with what a query meets the references of several collections, by what each says;
-        None if one query cannot.
-
-        Hashes are the same with places and without: a query has them if any collection has.
-        """
-        alike = [{name: each[name] for name in each if name != VERIFY} for each in said]
-        if any(each != alike[0] for each in alike):
-            return None
-        common = dict(alike[0]) if alike else {}
-        return {**common, VERIFY: True} if any(each.get(VERIFY) for each in said) else common
-
-    @property
-    def feature_uri(self) -> str:
-        """`mixpeek://image.pdq@v1/hash`, as retrievers name it."""
-        return f"mixpeek://{self.name}@{self.version}/{self.output}"
-
-    @property
-    def index_name(self) -> str:
-        """`image_pdq_v1_hash`: the name of the vector in a collection."""
-        return self.vector_name(self.output)
-
-    def vector_name(self, output: str) -> str:
-        """Return the name of one of its vectors in a collection."""
-        return f"{self.name}_{self.version}_{output}".replace(".", "_")
-
-    def chunk_vector(self, variant: str) -> str:
-        """Return the name under which a reference's chunk of that variant is stored."""
-        return self.vector_name(variant if variant in self.views else self.output)
-
-    @property
-    def view_names(self) -> dict[str, str]:
-        """The name in a collection of each view."""
-        return {view: self.vector_name(view) for view in self.views}
-
-    @property
-    def vector(self) -> VectorSpec:
-        """The vector as a collection declares it."""
-        return VectorSpec(self.index_name, self.dimension, self.metric)
-
-    @property
-    def vectors(self) -> list[VectorSpec]:
-        """All vectors that it stores: `vector` first, then its views."""
-        names = (self.index_name, *self.view_names.values())
-        specs = [VectorSpec(name, self.dimension, self.metric) for name in names]
-        if self.verification is not None:
-            specs.append(VectorSpec(self.verification.stored, KEYPOINT_BITS, "hamming"))
-        return specs
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,20 +45,6 @@ IMAGE_CROPS: Final[Mapping[str, Crop]] = MappingProxyType(
         "bottom_right_95": Crop(0.05, 0.05, 0.95),
         "centre_90": Crop(0.05, 0.05, 0.9),
     }
-)
-
-# Places of a picture that are stored, and the bits that they take.
-REFERENCE_KEYPOINTS: Final = 100
-KEYPOINT_BITS: Final = 8 * packed_size(REFERENCE_KEYPOINTS)
-# Set on 93 pictures of desktops and nebulae, of which none is in a benchmark: of 6,896 pairs of
-# strangers none had more than 6 places that agreed by accident.
-IMAGE_VERIFICATION: Final = VerifyRule(
-    stored="image_pdq_v2_keypoints",
-    least_score=1 - 90 / 256,
-    found_from=1 - 60 / 256,
-    most_score=1 - 32 / 256,
-    checked=100,
-    inliers=8,
 )
 
 IMAGE_PDQ = ExtractorInfo(

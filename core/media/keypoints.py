@@ -11,7 +11,7 @@ import numpy as np
 from core.arrays import UInt8
 from core.errors import MissingExtraError
 from core.media.decode import SIDE, Picture
-from core.media.extractors import REFERENCE_KEYPOINTS
+from core.media.extractor_info import REFERENCE_KEYPOINTS
 from core.ports.keypoints import DESCRIPTOR_BYTES, MOST_KEYPOINTS, pack_keypoints
 
 # Narrower pictures are stretched to it: there is nothing to be found in a line.

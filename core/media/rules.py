@@ -11,7 +11,8 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from core.errors import InvalidRequestError, MissingExtraError, Problem
-from core.media.extractors import FACE_DLIB, ExtractorInfo
+from core.media.extractor_info import ExtractorInfo
+from core.media.extractors import FACE_DLIB
 from core.media.parameters import parameter_problems, with_defaults
 from core.types import JsonObject
 

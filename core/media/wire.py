@@ -14,7 +14,7 @@ import orjson
 
 from core.arrays import Float32, UInt8
 from core.errors import InvalidRequestError, MediaError, MissingExtraError, NoTrackError, TrawlError
-from core.media.extractors import ExtractorInfo
+from core.media.extractor_info import ExtractorInfo
 from core.ports.keypoints import MOST_KEYPOINTS, unpack_keypoints
 from core.ports.media import Chunk, Extraction, MediaInfo, MediaWarning, Place
 from core.types import JsonObject

@@ -9,7 +9,8 @@ from typing import Protocol
 from core.arrays import Float32, Mask, UInt8
 from core.errors import InvalidRequestError, NotFoundError, Problem
 from core.hits import SearchAnswer
-from core.media.extractors import ExtractorInfo, find_extractor
+from core.media.extractor_info import ExtractorInfo
+from core.media.extractors import find_extractor
 from core.models.collections import FeatureExtractor
 from core.models.namespaces import Namespace
 from core.plan.compile import CompiledPlan

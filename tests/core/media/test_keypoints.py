@@ -11,13 +11,8 @@ from hypothesis import strategies as st
 from core.adapters.media_routing import RoutedMediaExtractor
 from core.deadline import NEVER
 from core.errors import InvalidRequestError, MediaError, MissingExtraError
-from core.media.extractors import (
-    IMAGE_ONNX,
-    IMAGE_PDQ,
-    IMAGE_PDQ_V1,
-    IMAGE_VERIFICATION,
-    KEYPOINT_BITS,
-)
+from core.media.extractor_info import IMAGE_VERIFICATION, KEYPOINT_BITS
+from core.media.extractors import IMAGE_ONNX, IMAGE_PDQ, IMAGE_PDQ_V1
 from core.media.rules import ExtractorRules
 from core.media.wire import pack_extraction, unpack_extraction
 from core.ports.keypoints import (

@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 
 from core.arrays import Float64, UInt8
-from core.media.extractors import HOP_MS, ExtractorInfo
+from core.media.extractor_info import ExtractorInfo
+from core.media.extractors import HOP_MS
 from core.ports.media import AlignmentRule, VoteRule
 
 WINDOW = 8
