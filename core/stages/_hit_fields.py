@@ -59,9 +59,7 @@ def hit_fields(fused: Fused, ballots: Sequence[Ballot]) -> JsonObject:
             own = {"search": ballot.number, **entry}
             several = [*(known["searches"] if known else ()), own]
             better = entry if known is None or entry["score"] > known["score"] else known
-            # How near it is says the nearest of them: verdicts read it.
-            near = [each["similarity"] for each in several if "similarity" in each]
-            nearest = {"similarity": max(near)} if near else {}
+            nearest = {"similarity": _nearest(several)} if _any_similarity(several) else {}
             features[name] = {**better, **nearest, "searches": several}
         else:
             features[name] = entry
@@ -76,3 +74,20 @@ def hit_fields(fused: Fused, ballots: Sequence[Ballot]) -> JsonObject:
     }
     chunks = [chunk for ballot in ballots for chunk in ballot.leg.places.get(key, ())]
     return {**changes, "query_chunks": chunks} if chunks else changes
+
+
+def _any_similarity(entries: Sequence[JsonObject]) -> bool:
+    return any("similarity" in entry for entry in entries)
+
+
+def _nearest(entries: Sequence[JsonObject]) -> float:
+    """Return how near the nearest says a document is: verdicts read it.
+
+    Where an entry has no similarity its score is one, but for a recording whose chunks agree by
+    accident: that is a share of votes.
+    """
+    return max(
+        float(entry["similarity"] if "similarity" in entry else entry["score"])
+        for entry in entries
+        if "similarity" in entry or entry.get("aligned") is not False
+    )

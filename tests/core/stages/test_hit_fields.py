@@ -57,3 +57,14 @@ def test_legs_of_one_name_keep_each_its_own(swapped: bool) -> None:
         {0: 0.1, 3: 0.4} if swapped else {0: 0.4, 3: 0.1}
     )
     assert {one["similarity"] for one in entry["searches"]} == {0.6, 0.95}
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+def test_a_score_that_is_a_similarity_counts_beside_one_that_is_none(swapped: bool) -> None:
+    """One search by a vector, one by chunks whose lists are fused, of one feature."""
+    plain, fused = leg("v", (KEY, 0.95)), leg("v", (KEY, 0.02), similarity={KEY: 0.7})
+    legs = {0: fused, 1: plain} if swapped else {0: plain, 1: fused}
+    assert hit_fields(Fused(KEY, 0.5, 0), ballots_of(legs))["features"]["v"]["similarity"] == 0.95
+    share = leg("v", (KEY, 1.0), moments={KEY: {"aligned": False}})
+    legs = {0: fused, 1: share} if swapped else {0: share, 1: fused}
+    assert hit_fields(Fused(KEY, 0.5, 0), ballots_of(legs))["features"]["v"]["similarity"] == 0.7
