@@ -22,6 +22,8 @@ _KNOWN_PARENTS: Final = (
     "_internal.chunk.of",
     "_internal.lineage.root_object_id",
 )
+# Whole numbers up to here are exact as floats; no recording is longer.
+_LAST_MS: Final = 2.0**53
 Time = int | float
 
 
@@ -212,7 +214,7 @@ def _score_of(params: MomentGroupParams, intervals: Sequence[Interval]) -> float
     if params.score_strategy == "max":
         return max(scores)
     total = sum(scores)
-    return total if params.score_strategy == "sum" else total / len(scores)
+    return finite_or_none(total if params.score_strategy == "sum" else total / len(scores))
 
 
 def _intervals(params: MomentGroupParams, row: Row) -> Iterator[Interval]:
@@ -236,7 +238,7 @@ def _intervals(params: MomentGroupParams, row: Row) -> Iterator[Interval]:
 def _span(start: JsonValue, end: JsonValue) -> tuple[Time, Time] | None:
     first = finite_or_none(start)
     last = first if end is None else finite_or_none(end)
-    if first is None or last is None or last < first:
+    if first is None or last is None or not -_LAST_MS <= first <= last <= _LAST_MS:
         return None
     return _whole(first), _whole(last)
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -261,7 +262,10 @@ def test_times_stand_where_the_field_says(path: str, payload: JsonObject) -> Non
 
 @pytest.mark.parametrize(
     "bad",
-    [chunk("5", 9), chunk(9, 5), chunk(True, 9), chunk(float("nan"), 9), chunk(10**400, 9), {}, 7],
+    [
+        *(chunk("5", 9), chunk(9, 5), chunk(True, 9), chunk(float("nan"), 9), {}, 7),
+        *(chunk(10**400, 9), chunk(5, 1e300), chunk(-1e300, 9), chunk(2**63, 2**63)),
+    ],
 )
 def test_what_is_no_time_is_left_out(bad: Any) -> None:
     [row], warnings, _ = grouped([{"query_chunks": [bad]}])
@@ -269,6 +273,15 @@ def test_what_is_no_time_is_left_out(bad: Any) -> None:
     [row], warnings, _ = grouped([{"query_chunks": [bad, chunk(3, None, "high")]}])
     assert spans(row) == [(3, 3)] and not warnings
     assert row.fields["moments"][0]["score"] is None
+
+
+@pytest.mark.parametrize("score_strategy", ["max", "avg", "sum"])
+def test_absurd_times_and_scores_can_still_be_answered(score_strategy: str) -> None:
+    """One document must not keep the others' answer from being written."""
+    absurd = [chunk(2**53, 2**53, 1e308), chunk(2**53, 2**53, 1e308), chunk(0, 1e300, 1.0)]
+    [row], _, _ = grouped([{"query_chunks": absurd}], score_strategy=score_strategy)
+    written = orjson.loads(orjson.dumps(dict(row.fields)))
+    assert written["moments"][0]["score"] == (1e308 if score_strategy == "max" else None)
 
 
 def test_names_of_moments_are_their_own() -> None:
