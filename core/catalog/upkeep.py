@@ -141,7 +141,7 @@ class Upkeep:
         *,
         erase: bool,
     ) -> CollectionUpkeep:
-        merge = self._store.merge if erase else self._store.merge_due
+        merge = self._store.erase if erase else self._store.merge_due
         merged, swept = False, 0
         errors: list[str] = []
         try:

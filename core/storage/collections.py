@@ -268,6 +268,12 @@ class CollectionStore:
         """Merge everything into one image now; False if there was nothing to do or none could."""
         return self._upkeep.merge(namespace_id, collection_id, None)
 
+    def erase(self, namespace_id: str, collection_id: str) -> bool:
+        """Merge everything into one image, so that what was deleted is in no file it is made of;
+        False if there was nothing to do. Raises `ConflictError` if others kept it from being done.
+        """
+        return self._upkeep.erase(namespace_id, collection_id)
+
     def merge_due(self, namespace_id: str, collection_id: str) -> bool:
         """Merge what the policy chooses, as every write does; False if there was nothing to do.
 

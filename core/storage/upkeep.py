@@ -6,7 +6,7 @@ from typing import Final
 
 from core.errors import BlobNotFoundError, NotFoundError
 from core.storage.manifest import Manifest, SegmentEntry
-from core.storage.manifest_store import ManifestStore
+from core.storage.manifest_store import ManifestStore, too_busy
 from core.storage.merging import MergePolicy, merge_segments
 from core.storage.segment_files import (
     WRITE_WINDOW_S,
@@ -17,6 +17,7 @@ from core.storage.segment_files import (
 from core.storage.segments import encode_contents
 
 SWEEP_AGE_S: Final = 2 * WRITE_WINDOW_S
+_ERASE_ATTEMPTS: Final = 16  # some seconds
 
 
 class Upkeep:
@@ -44,6 +45,20 @@ class Upkeep:
         finally:
             with self._lock:
                 self._merging.discard(folder)
+
+    def erase(self, namespace_id: str, collection_id: str) -> bool:
+        """Merge everything into one image, whoever else merges; False if there was nothing to do.
+
+        Raises `ConflictError` where others kept it from being done: what was deleted is still in
+        files then.
+        """
+        for attempt in range(_ERASE_ATTEMPTS):
+            if self.merge(namespace_id, collection_id, None):
+                return True
+            if not _all_unless_merged(self._manifests.read(namespace_id, collection_id)):
+                return False
+            self._manifests.pause(attempt)
+        raise too_busy(collection_id)
 
     def _merge(self, namespace_id: str, collection_id: str, policy: MergePolicy | None) -> bool:
         manifest = self._manifests.read(namespace_id, collection_id)

@@ -13,6 +13,7 @@ from core.models.collections import CollectionCreate
 from core.models.namespaces import Namespace
 from core.storage.collections import CollectionStore
 from core.storage.segment_cache import SegmentCache
+from core.storage.segment_files import collection_folder
 from core.storage.upkeep import SWEEP_AGE_S
 from tests.core.storage.doubles import EAGER, doc
 
@@ -143,3 +144,27 @@ def test_a_listing_that_fails_is_told_and_the_rest_goes_on(app: App, stores: Sto
     assert [fault.partition(":")[0] for fault in report.faults] == ["listing the collections"]
     # Those with segments are found by these.
     assert sum(one.merged for one in report.collections) == 3
+
+
+def test_what_could_not_be_erased_is_no_success(app: App, stores: Stores) -> None:
+    """Another merge goes first: a deletion may not be taken for done meanwhile."""
+    logos = app.collections.find("space", "logos").collection_id
+    busy = stores.lazy._upkeep._merging
+    busy.add(collection_folder("space", logos))
+    pauses: list[float] = []
+
+    def leave_after_three(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 3:
+            busy.clear()
+
+    stores.lazy._upkeep._manifests._sleep = pauses.append
+    report = stores.upkeep(stores.lazy).run(deadline=NEVER, erase=True)
+    [failed] = report.failures
+    assert (failed.collection, failed.merged) == ("logos", False)
+    assert pauses
+    pauses.clear()
+    stores.lazy._upkeep._manifests._sleep = leave_after_three
+    report = stores.upkeep(stores.lazy).run(deadline=NEVER, erase=True)
+    assert [one.collection for one in report.collections if one.merged] == ["logos"]
+    assert not report.failures
