@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from math import inf
 from typing import Any, Final, Literal
 
 from core.errors import TrawlError
@@ -97,9 +98,8 @@ class Thresholds:
     canary: str | None = None
     canary_inputs: Mapping[str, Any] = field(default_factory=dict)
     ordered: bool = False  # the answer stands in descending order of `score_field`
-    limits: frozenset[str] = field(
-        default_factory=frozenset
-    )  # stages that cut a list in that order
+    limits: frozenset[str] = field(default_factory=frozenset)  # stages that cut it in that order
+    cap: int | None = None  # the least limit of a list in another order
     # Stages that make several rows of one document, so that counts hide what they leave out.
     splits: Mapping[str, bool] = field(default_factory=dict)  # see `_splits`
     min_score: float | None = None  # below which a search leaves out what it finds
@@ -196,7 +196,7 @@ def thresholds_of(retriever: Mapping[str, Any], measures: Mapping[str, Measure])
             for uri, found in known.items()
         }
     score_field = rule.get("score_field")
-    limits, ordered = _ordered(retriever, score_field)
+    limits, cap, ordered = _ordered(retriever, score_field)
     return Thresholds(
         features=tuple(_features(one for one in searches if _reads_file(one, retriever))),
         scales=scales,
@@ -208,30 +208,48 @@ def thresholds_of(retriever: Mapping[str, Any], measures: Mapping[str, Measure])
         canary_inputs=named.get("inputs") or {},
         ordered=ordered,
         limits=limits,
+        cap=cap,
         splits=_splits(retriever),
         min_score=max((one["min_score"] for one in searches if one.get("min_score")), default=None),
     )
 
 
-def _ordered(retriever: Mapping[str, Any], score_field: str | None) -> tuple[frozenset[str], bool]:
-    """Return the limits that cut a list in descending order of a field, and whether the answer
-    stands in it. Values alone do not tell: one number is in every order."""
-    limits: set[str] = set()
+def _ordered(
+    retriever: Mapping[str, Any], score_field: str | None
+) -> tuple[frozenset[str], int | None, bool]:
+    """Return the stages that cut a list in descending order of a field, the least limit of any
+    other list, and whether the answer stands in that order.
+
+    Values alone do not tell: one number is in every order. Nor do the stages' counts: a plan may
+    cut in an earlier stage than the one that says so, a sort or the search itself.
+    """
+    cuts: dict[str, float] = {}
+    caps: list[float] = []
     ordered = False
     for stage in retriever["stages"]:
         stage_id, given = stage["config"]["stage_id"], stage["config"].get("parameters") or {}
-        if stage_id == "limit" and ordered:
-            limits.add(stage["stage_name"])
+        if stage_id == "limit":
+            limit = given.get("limit")
+            # An offset leaves out the first: whatever was found may be among them.
+            most = limit if isinstance(limit, int) and not given.get("offset") else 1
+            if ordered and not given.get("offset"):
+                cuts[stage["stage_name"]] = most
+            else:
+                caps.append(most)
         elif stage_id in _SORTS:
             names, usual = _SORTS[stage_id]
             by = next((given[name] for name in names if given.get(name)), usual)
             downwards = (given.get("direction") or given.get("order") or "desc") == "desc"
             ordered = downwards and by == score_field
+            if ordered:
+                cuts[stage["stage_name"]] = inf
         elif stage_id not in _KEEP_ORDER and not _joins(stage_id, score_field):
             # It may write the field, so what was cut before was in the order of something else.
-            limits.clear()
+            caps += cuts.values()
+            cuts.clear()
             ordered = score_field == "score" and _ranks(stage_id, given)
-    return frozenset(limits), ordered
+    least = min(caps, default=inf)
+    return frozenset(cuts), None if least == inf else int(least), ordered
 
 
 def _joins(stage_id: str, score_field: str | None) -> bool:

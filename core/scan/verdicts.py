@@ -266,6 +266,10 @@ def _unjudged(result: Mapping[str, Any], thresholds: Thresholds) -> Reason | Non
     if result.get("total", 0) > len(numbers) and not ordered:
         return Reason("left_out", f"documents beyond the answer may have a higher {name!r}")
     stages = (result.get("stage_statistics") or {}).get("stages") or {}
+    most = max((done["output_count"] for done in stages.values()), default=0)
+    if thresholds.cap is not None and most >= thresholds.cap:
+        message = f"a limit may have left out documents with a higher {name!r}"
+        return Reason("left_out", message)
     for stage, done in stages.items():
         if stage in thresholds.splits and done["input_count"]:
             cut = not (thresholds.splits[stage] and _is_whole(done))

@@ -221,10 +221,10 @@ def test_inputs_that_templates_write_otherwise_are_different(here: World) -> Non
     numbered = {"field": "release", "operator": "eq", "value": "v{{INPUT.n}}"}
     schema = {"file": {"type": "image", "required": True}, "n": {"type": "number"}}
     here.retriever("numbered", "numbered", search={"filters": numbered}, input_schema=schema)
-    files = [{"file": url("art0"), "inputs": {"n": n}} for n in (1, 1.0)]
-    for again in (files, files[::-1]):
-        answer = here.scan(again, ["numbered"])
-        words = {type(f["inputs"]["n"]): answer["files"][k]["verdict"] for k, f in enumerate(again)}
+    for numbers in ((1, 1.0), (1.0, 1)):
+        files = [{"file": url("art0"), "inputs": {"n": n}} for n in numbers]
+        found = here.scan(files, ["numbered"])["files"]
+        words = {type(n): file["verdict"] for n, file in zip(numbers, found, strict=True)}
         assert words == {int: "clear", float: "block"}
 
 

@@ -176,6 +176,29 @@ def test_a_list_may_be_cut_where_it_stands_in_the_order_of_the_field(
     assert judge(upwards, of_stages("likeness", *stages)).word == "unknown"
 
 
+@pytest.mark.parametrize(
+    ("stages", "counts", "word"),
+    [
+        # As it is written, and as the search or the sort takes the limit over.
+        ((LIMIT,), {"feature_search": (0, 3), "limit": (3, 2)}, "unknown"),
+        ((LIMIT,), {"feature_search": (0, 2)}, "unknown"),
+        ((LIMIT,), {"feature_search": (0, 1), "limit": (1, 1)}, "clear"),
+        ((LIMIT,), {"feature_search": (0, 1)}, "clear"),
+        ((("limit", {"limit": "{{INPUT.n}}"}),), {"feature_search": (0, 1)}, "unknown"),
+        ((SORT, LIMIT), {"feature_search": (0, 3), "sort_attribute": (3, 2)}, "clear"),
+        # An offset leaves out the first ones, wherever it stands.
+        ((SORT, ("limit", {"limit": 9, "offset": 1})), {"feature_search": (0, 3)}, "unknown"),
+        ((SORT, ("limit", {"limit": 9, "offset": 1})), {"feature_search": (0, 0)}, "clear"),
+        ((LIMIT, SORT), {"feature_search": (0, 2), "sort_attribute": (2, 2)}, "unknown"),
+    ],
+)
+def test_a_verdict_does_not_depend_on_which_stage_cuts(
+    stages: tuple[tuple[str, JsonObject], ...], counts: dict[str, tuple[int, int]], word: str
+) -> None:
+    found = result(0.5, 0.4, **statistics(**counts))
+    assert judge(found, of_stages("likeness", *stages)).word == word
+
+
 @pytest.mark.parametrize("joins", [(), (("document_enrich", {}),)])
 def test_a_search_is_in_the_order_of_its_score(joins: tuple[tuple[str, JsonObject], ...]) -> None:
     found = result(documents=[{"document_id": "d", "score": 0.5}], total=9)
