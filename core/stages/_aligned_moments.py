@@ -30,8 +30,8 @@ from core.stages._votes import (
 from core.types import JsonObject
 
 # Each costs what reading its chunks costs. After so many in a row that are nothing, those with
-# still fewer votes are nothing either.
-MAX_IN_VAIN: Final = 16
+# still fewer votes are left, and that is said.
+MAX_IN_VAIN: Final = 64
 # Of one reference, such as of a piece that repeats itself.
 OFFSETS: Final = 2
 # How far beyond the first and the last vote the recording is compared.
@@ -79,7 +79,8 @@ async def aligned_moments(
     """Return the best moment of each candidate's file, by collection and file, of those that are
     alike enough to mean something.
 
-    Only chunks that pass the request's filter, and lie within its rows, are compared.
+    Only chunks that pass the request's filter, and lie within its rows, are compared. Files that
+    were left make the report incomplete.
     """
     if rule.alignment is None:
         return {}
@@ -87,11 +88,13 @@ async def aligned_moments(
     terms = _Terms(rule, rule.alignment, needed, searched)
     best: dict[tuple[str, str], tuple[float, Moment]] = {}
     in_vain = 0
-    for candidate in candidates:
+    for number, candidate in enumerate(candidates):
         if in_vain == MAX_IN_VAIN:
+            _note_left(candidates[number:], best, ctx)
             break
-        in_vain += 1
         key = candidate.pairs[0].key
+        # What else a file that is found holds is no sign that the others hold nothing.
+        in_vain += (key[1], candidate.root) not in best
         near = _chunks_beside(sought.chunks, candidate)
         rows = await ctx.file_chunks(hits[key], _numbers(terms, near, candidate.pairs))
         stored = await _stored(rows, sought.request, ctx)
@@ -107,6 +110,18 @@ async def aligned_moments(
         if known is None or _preference(found.weight, moment) < _preference(*known):
             best[key[1], candidate.root] = found.weight, moment
     return {file: moment for file, (_, moment) in best.items()}
+
+
+def _note_left(
+    candidates: Sequence[Candidate], found: Mapping[tuple[str, str], object], ctx: StageContext
+) -> None:
+    left = {(each.pairs[0].key[1], each.root) for each in candidates} - found.keys()
+    if left:
+        message = (
+            f"{len(left)} recordings with near chunks were not compared as a whole: {MAX_IN_VAIN} "
+            "with more of them, one after another, were not the same"
+        )
+        ctx.report.incomplete.append({"code": "candidates_left", "message": message})
 
 
 def _preference(weight: float, moment: Moment) -> tuple[float, tuple[int, int]]:
@@ -185,15 +200,20 @@ def _numbers(terms: _Terms, chunks: Sequence[QueryChunk], pairs: Sequence[Pair])
     reach = 2 + int(reach_ms // step)
     anchors = sorted((pair.place[0] or 0, pair.reference.number) for pair in pairs)
     times = [time for time, _ in anchors]
-    numbers: set[int] = set()
+    ranges: list[range] = []
     for chunk in chunks:
         start = chunk.start_ms or 0
         at = bisect_left(times, start)
         around = anchors[max(0, at - 1) : at + 1]
         time, number = min(around, key=lambda anchor: (abs(anchor[0] - start), anchor))
         middle = number + round((start - time) / step)
-        numbers.update(range(max(0, middle - reach), middle + reach + 1))
-    return sorted(numbers)
+        ranges.append(range(max(0, middle - reach), middle + reach + 1))
+    numbers: list[int] = []
+    for each in sorted(ranges, key=lambda one: one.start):
+        # All are equally long, so none ends before one that began earlier.
+        after = numbers[-1] + 1 if numbers else 0
+        numbers += range(max(after, each.start), each.stop)
+    return numbers
 
 
 async def _stored(rows: Sequence[Row], request: SearchRequest, ctx: StageContext) -> Stored | None:

@@ -64,8 +64,8 @@ def align(rule: VoteRule, query: Strip, reference: Strip, offset_ms: float) -> A
 
 
 def similarities(ours: UInt8, theirs: UInt8) -> Float64:
-    """Return how alike packed vectors are, pair by pair, (p, width) each: 1 - the share of bits
-    that differ, as searches score them."""
+    """Return how alike packed vectors are, pair by pair, (p, width) each, or one of (1, width) with
+    all of the others: 1 - the share of bits that differ, as searches score them."""
     differing = np.bitwise_count(ours ^ theirs).sum(axis=1, dtype=np.int64)
     return np.asarray(1.0 - differing / (8 * ours.shape[1]))
 

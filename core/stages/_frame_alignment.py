@@ -108,11 +108,8 @@ class _Fit:
 def _similarities(query: Frames, reference: Frames) -> Float64:
     """Return how alike the frames are, (query, reference); of several views of a frame the best
     counts for all."""
-    ours, theirs = np.divmod(
-        np.arange(len(query.starts) * len(reference.starts)), len(reference.starts)
-    )
-    scores = similarities(query.vectors[ours], reference.vectors[theirs])
-    scores = scores.reshape(len(query.starts), len(reference.starts))
+    # Row by row: all pairs of two long films at once would be half a gigabyte.
+    scores = np.stack([similarities(one[None, :], reference.vectors) for one in query.vectors])
     for start in np.unique(query.starts):
         same = query.starts == start
         scores[same] = scores[same].max(axis=0)

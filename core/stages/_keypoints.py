@@ -9,7 +9,6 @@ from core.arrays import Float32, UInt8
 from core.hits import QueryChunk
 from core.ports.keypoints import Keypoints, VerifyRule
 from core.ports.media import GeometryRule
-from core.rows.fusion import DocumentKey
 from core.stages._geometry import Sighting, StoredPlace, find_sightings
 
 # Places look alike up to so many of 128 bits, if the next best is clearly farther (Lowe 2004).
@@ -23,23 +22,23 @@ def sighted_pictures(
 ) -> dict[int, Sighting]:
     """Return, by their numbers, the pictures of which at least `rule.inliers` places are in the
     query's and agree on one scaling, turning and moving."""
-    found: list[list[tuple[DocumentKey, float]]] = [[] for _ in range(len(query))]
-    places: dict[DocumentKey, StoredPlace] = {}
+    needed = GeometryRule(
+        min_score=-np.inf, near=1, review=rule.inliers, match=rule.inliers, chunks=len(query)
+    )
     bits = _signs(query.descriptors)
+    sightings: dict[int, Sighting] = {}
     for number, picture in stored.items():
         alike = list(_alike(bits, picture.descriptors))
         if len(alike) < rule.inliers:
             continue
-        for place, other, distance in alike:
-            key = (str(other), str(number))  # a place of its own in each picture
-            places[key] = StoredPlace("", _box(picture, other))
-            found[place].append((key, -distance))
-    chunks = [QueryChunk(_NO_VECTOR, box=_box(query, n)) for n in range(len(query))]
-    needed = GeometryRule(
-        min_score=-np.inf, near=1, review=rule.inliers, match=rule.inliers, chunks=len(query)
-    )
-    sightings = find_sightings(needed, chunks, found, places)
-    return {int(sighting.key[1]): sighting for sighting in sightings}
+        chunks = [QueryChunk(_NO_VECTOR, box=_box(query, place)) for place, _, _ in alike]
+        found = [[((str(other), ""), -distance)] for _, other, distance in alike]
+        places = {(str(other), ""): StoredPlace("", _box(picture, other)) for _, other, _ in alike}
+        # One by one: of many at once only some are looked at.
+        seen = find_sightings(needed, chunks, found, places)
+        if seen:
+            sightings[number] = seen[0]
+    return sightings
 
 
 def _alike(bits: Float32, descriptors: UInt8) -> Iterator[tuple[int, int, float]]:
@@ -51,10 +50,12 @@ def _alike(bits: Float32, descriptors: UInt8) -> Iterator[tuple[int, int, float]
     nearest, back = apart.argmin(axis=1), apart.argmin(axis=0)
     rows = np.arange(len(bits))
     least = apart[rows, nearest]
-    mutual = (back[nearest] == rows) & (least <= _ALIKE_BITS)
+    mutual = np.flatnonzero((back[nearest] == rows) & (least <= _ALIKE_BITS))
     if len(descriptors) > 1:
-        mutual &= least <= _NEXT_BEST * np.partition(apart, 1, axis=1)[:, 1]
-    for place in np.flatnonzero(mutual).tolist():
+        # Of strangers few are left: to look for the next best of all took longer than the rest.
+        second = np.partition(apart[mutual], 1, axis=1)[:, 1]
+        mutual = mutual[least[mutual] <= _NEXT_BEST * second]
+    for place in mutual.tolist():
         yield place, int(nearest[place]), float(least[place])
 
 

@@ -37,13 +37,22 @@ async def voted_leg(
     rows = await ctx.load(list(by_key.values()), ["_internal"])
     references = {key: reference_of(key, row.fields) for key, row in zip(by_key, rows, strict=True)}
     lists = [[((h.document_id, h.source.collection_id), h.score) for h in hits] for hits in near]
-    moments = count_votes(rule, chunks, lists, references)
+    # In a thread: a film's chunks in eight views have a hundred thousand near ones.
+    moments = await ctx.compute(lambda: count_votes(rule, chunks, lists, references))
     if rule.alignment is not None:
-        candidates = find_candidates(rule, chunks, lists, references, OFFSETS)
+        candidates = await ctx.compute(
+            lambda: find_candidates(rule, chunks, lists, references, OFFSETS)
+        )
         proven = await aligned_moments(rule, sought, candidates, by_key, ctx)
         moments = with_proofs(moments, proven, references)
     similarity = {m.key: m.similarity for m in moments if m.similarity is not None}
-    evidence = voted_evidence(rule, answer.evidence, similarity.values())
+    votes_cut = any(rule.min_score <= hit.score < least for hits in answer.hits for hit in hits)
+    # What the caller's floor kept from voting may be the recording: nothing caps how near it is.
+    evidence = (
+        answer.evidence
+        if votes_cut and not similarity
+        else voted_evidence(rule, answer.evidence, similarity.values())
+    )
     add_evidence(ctx, name_of(entry), evidence)
     if not similarity:
         full = any(len(hits) >= entry.top_k for hits in near)

@@ -91,7 +91,7 @@ async def search_leg(
     verification = _verify_rule(params, entry, preparation, question.chunks, ctx)
     asked = request.k
     if verification is not None:
-        request = replace(request, k=max(asked, verification.checked))
+        request = replace(request, k=max(asked, verification.checked + 1))
     answer = await ctx.search(request)
     geometry = ctx.geometry_rule(preparation.feature_uri)
     if geometry is not None and question.chunks:

@@ -6,6 +6,7 @@ strangers do not share then tell it from them: the documents within reach are co
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -24,6 +25,8 @@ from core.types import JsonObject
 
 # What is written on a document that was found in this way, beside what every search writes.
 VERIFIED_FIELDS: Final = ("hash_score", "inliers", "query_box", "reference_box")
+# Compared in one go, between which a query that is late can end.
+_TOGETHER: Final = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +47,20 @@ async def verified_leg(
 ) -> Leg:
     """Return the leg with the documents that places prove, and say what it rests on.
 
-    Without a rule it is left as it is. `answer` holds at least `rule.checked` hits of each chunk
-    where there are so many.
+    Without a rule it is left as it is. `answer` holds a hit more of each chunk than `rule.checked`,
+    where there are so many. Documents within reach that were left make the report incomplete.
     """
     if rule is None:
         add_evidence(ctx, leg.name, answer.evidence)
         return leg
     verified = await _verify(rule, chunks, answer.hits, ctx)
+    left = verified.account.unchecked
+    if left or any(_is_full(rule, hits) for hits in answer.hits):
+        message = (
+            f"the places of the nearest {rule.checked} pictures within reach were compared, and "
+            f"{left or 'perhaps some'} more are within reach"
+        )
+        ctx.report.incomplete.append({"code": "candidates_left", "message": message})
     scores = [rule.score(sighting.inliers) for sighting in verified.sightings.values()]
     if answer.evidence.best_score is not None:
         scores.append(answer.evidence.best_score)
@@ -72,11 +82,15 @@ async def _verify(
     vectors = await ctx.vectors_of(rows, rule.stored) if rows else []
     stored = {n: places for n, vector in enumerate(vectors) if (places := _read(vector))}
     views = _query_views(chunks)
-    seen = await ctx.compute(lambda: _sightings(rule, views, stored)) if stored else {}
+    seen: dict[int, Sighting] = {}
+    numbers = list(stored) if views else []
+    for first in range(0, len(numbers), _TOGETHER):
+        some = {n: stored[n] for n in numbers[first : first + _TOGETHER]}
+        seen |= await ctx.compute(partial(_sightings, rule, views, some))
     keys = list(checked)
     account = Verification(
         places=max((len(places) for places, _ in views), default=0),
-        checked=len(stored),
+        checked=len(stored) if views else 0,
         verified=len(seen),
         without_places=len(checked) - len(stored),
         unchecked=len(hits) - len(checked),
@@ -128,6 +142,11 @@ def _candidates(rule: VerifyRule, found: Sequence[Sequence[Hit]]) -> dict[Docume
                 best[key] = hit
     far = [(key, hit) for key, hit in best.items() if hit.score < rule.found_from]
     return dict(sorted(far, key=lambda pair: (-pair[1].score, pair[0])))
+
+
+def _is_full(rule: VerifyRule, hits: Sequence[Hit]) -> bool:
+    """Say whether a chunk has more hits within reach than are looked at."""
+    return len(hits) > rule.checked and hits[rule.checked].score >= rule.least_score
 
 
 def _query_views(chunks: Sequence[QueryChunk]) -> list[tuple[Keypoints, bool]]:

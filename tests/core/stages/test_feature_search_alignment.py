@@ -12,6 +12,7 @@ from core.filtering.conditions import parse_filter
 from core.hits import QueryChunk
 from core.media.extractors import AUDIO_CHROMAPRINT, HOP_MS, REFERENCE_HOPS
 from core.rows.row import Row
+from core.stages import _aligned_moments
 from core.stages._aligned_moments import MAX_IN_VAIN
 from core.types import JsonObject
 from tests.core.stages.context import Doc, FakeContext
@@ -61,7 +62,7 @@ def context(chunks: Sequence[QueryChunk], docs: Sequence[Doc], **more: Any) -> F
 
 def search(ctx: FakeContext, **more: Any) -> list[Row]:
     query = {"input_mode": "content", "value": "https://x.test/f"}
-    parameters = {"searches": [{"feature_uri": "v", "query": query, **more}]}
+    parameters = {"searches": [{"feature_uri": "v", "query": query, **more}], "final_top_k": 100}
     return run_stage("feature_search", parameters, [], context=ctx)[0]
 
 
@@ -166,6 +167,30 @@ def test_a_song_on_many_records_is_found_on_all_of_them() -> None:
     found = search(context(chunks_of(query), stored(records)))
     assert {root(row) for row in found} == set(records)
     assert all(row.fields["aligned"] for row in found)
+
+
+@pytest.mark.parametrize("most", [2, MAX_IN_VAIN])
+def test_recordings_that_were_left_are_told(most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_aligned_moments, "MAX_IN_VAIN", most)
+    songs = {f"song{n}": sound(n, 100) for n in range(4)}
+    query = sound(95, 200)
+    for n, song in enumerate(songs.values()):
+        query[40 * n : 40 * n + 8] = noisy(song[52:60], 0.17)
+    ctx = context(chunks_of(query), stored(songs))
+    rows = search(ctx)
+    assert [row.fields["aligned"] for row in rows] == [False] * 4
+    codes = [entry["code"] for entry in ctx.report.incomplete]
+    assert codes == (["candidates_left"] if most < 4 else [])
+    assert most > 4 or ctx.report.incomplete[0]["message"].startswith("2 recordings")
+
+
+def test_what_a_floor_kept_from_voting_is_no_proof_of_nothing() -> None:
+    chunks = chunks_of(noisy(SONGS["song1"][100:181], 0.12))
+    ctx = context(chunks, stored(SONGS))
+    assert not search(ctx, min_score=0.97)
+    assert ctx.report.evidence is not None
+    assert ctx.report.evidence.best_score is not None
+    assert ctx.report.evidence.best_score > 1 - AUDIO_CHROMAPRINT.thresholds.review / 256
 
 
 def test_a_reference_of_one_chunk_is_found() -> None:

@@ -1,5 +1,6 @@
 """Films laid over references: the second where all frames fit, or the range where they do."""
 
+import tracemalloc
 from dataclasses import replace
 from typing import Any
 
@@ -91,3 +92,14 @@ def test_strangers_have_nothing_that_agrees() -> None:
     found = align_frames(RULE, query, reference, (0, 48_000))
     assert found is None
     assert align_frames(replace(RULE, apart=0.6), query, reference, (0, 48_000)) is not None
+
+
+def test_long_films_are_compared_without_all_pairs_at_once() -> None:
+    query, reference = frames(pictures(5, 200)), frames(pictures(6, 4000))
+    tracemalloc.start()
+    try:
+        align_frames(RULE, query, reference, (-1000.0, 1000.0))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 30e6  # the bits in which all pairs differ would be 25.6 MB, and three such
