@@ -11,10 +11,12 @@ from core.types import JsonObject
 
 @dataclass(frozen=True, slots=True)
 class Ballot:
-    """One leg, its place among the stage's searches, and its documents' scores and ranks."""
+    """One leg, its place among the stage's searches, and its documents' scores and ranks. Its
+    name is `shared` if another leg has the same."""
 
     number: int
     leg: Leg
+    shared: bool
     scores: Mapping[DocumentKey, float]
     ranks: Mapping[DocumentKey, int]
 
@@ -32,10 +34,12 @@ class Ballot:
 
 def ballots_of(legs: Mapping[int, Leg]) -> list[Ballot]:
     """Return the legs, by their places among the stage's searches, ready to be read."""
+    names = Counter(leg.name for leg in legs.values())
     return [
         Ballot(
             number,
             leg,
+            names[leg.name] > 1,
             dict(leg.ranked),
             {key: n for n, (key, _) in enumerate(leg.ranked, 1)} if len(legs) > 1 else {},
         )
@@ -47,7 +51,6 @@ def hit_fields(fused: Fused, ballots: Sequence[Ballot]) -> JsonObject:
     """Return the fields. `features` has an entry for each leg that found the document, by the
     leg's name; legs of one name share the better one's, each with its own in `searches`."""
     key = fused.key
-    names = Counter(ballot.leg.name for ballot in ballots)
     features: JsonObject = {}
     for ballot in ballots:
         entry = ballot.entry(key, ranked=len(ballots) > 1)
@@ -55,7 +58,7 @@ def hit_fields(fused: Fused, ballots: Sequence[Ballot]) -> JsonObject:
             continue
         name = ballot.leg.name
         known = features.get(name)
-        if names[name] > 1:
+        if ballot.shared:
             own = {"search": ballot.number, **entry}
             several = [*(known["searches"] if known else ()), own]
             better = entry if known is None or entry["score"] > known["score"] else known
