@@ -22,8 +22,6 @@ GEOMETRY_FIELDS: Final = ("inliers", "query_box", "reference_box", "chunks_match
 # Near places of one reference that are looked at, the nearest; and pairs of them that are tried.
 _MOST_PLACES: Final = 300
 _MOST_PAIRS: Final = 1500
-# References that are looked at, those with the most near places first.
-_MOST_REFERENCES: Final = 200
 # How far from where it should be a place may lie: in px of the query, and as a share of what the
 # places span there (perspective, wrinkles).
 _SLACK_PX, _SLACK_SHARE = 3.0, 0.025
@@ -104,11 +102,12 @@ def find_sightings(
             if chunk.box is not None and box is not None and picture not in seen:
                 seen.add(picture)
                 groups[picture].append(_Pair(chunk.box, box, score, key))
-    largest = sorted(groups.items(), key=lambda group: (-len(group[1]), group[0]))
     sightings = []
-    for _, pairs in largest[:_MOST_REFERENCES]:
+    # All of them: a query has no more near places than its chunks times `rule.near`, which bounds
+    # what the references cost together.
+    for _, pairs in sorted(groups.items()):
         if len(pairs) < rule.review:
-            break
+            continue
         sighting = _sighting(sorted(pairs, key=lambda pair: (-pair.score, pair.key))[:_MOST_PLACES])
         if sighting is None or sighting.inliers < rule.review:
             continue

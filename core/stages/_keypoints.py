@@ -34,7 +34,6 @@ def sighted_pictures(
         chunks = [QueryChunk(_NO_VECTOR, box=_box(query, place)) for place, _, _ in alike]
         found = [[((str(other), ""), -distance)] for _, other, distance in alike]
         places = {(str(other), ""): StoredPlace("", _box(picture, other)) for _, other, _ in alike}
-        # One by one: of many at once only some are looked at.
         seen = find_sightings(needed, chunks, found, places)
         if seen:
             sightings[number] = seen[0]

@@ -187,3 +187,20 @@ def test_a_part_that_agrees_is_not_the_whole_if_the_rest_is_met_elsewhere(
     assert bool(find_sightings(rule, chunks, near, stored)) is seen
     # The same part of a picture of which nothing else is met: cropped, or half covered.
     assert find_sightings(rule, chunks[:10], near[:10], stored)
+
+
+def test_a_reference_is_found_among_any_number_that_have_more_near_places() -> None:
+    reference = points_of(7, 12)
+    page = np.concatenate([reference + 300, points_of(8, 30, 2000)])
+    chunks = [QueryChunk(NOTHING, box=square(x, y, 10)) for x, y in page]
+    near: list[list[tuple[DocumentKey, float]]] = [[] for _ in chunks]
+    stored = {}
+    for n, (x, y) in enumerate(reference):
+        near[n].append(((f"logo#{n}", "col"), 0.9))
+        stored[f"logo#{n}", "col"] = StoredPlace("logo", square(x, y, 10))
+    for other in range(210):
+        for n, (x, y) in enumerate(points_of(100 + other, 14, 2000)):
+            key = (f"x{other}#{n}", "col")
+            near[12 + n].append((key, 0.95))
+            stored[key] = StoredPlace(f"x{other}", square(x, y, 10))
+    assert [each.key[0][:4] for each in find_sightings(RULE, chunks, near, stored)] == ["logo"]
