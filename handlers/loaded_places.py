@@ -26,16 +26,27 @@ class PlacesError(Exception):
 
 
 def default_path() -> Path:
-    """Return where the list lies: `$XDG_STATE_HOME/trawl`, else `~/.local/state/trawl`."""
-    home = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
-    return Path(home) / "trawl" / "loaded.sqlite3"
+    """Return where the list lies: `$XDG_STATE_HOME/trawl`, else `~/.local/state/trawl`.
+
+    `PlacesError` for a user who has no home.
+    """
+    try:
+        home = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
+    except RuntimeError as error:
+        raise PlacesError(f"{error} Set XDG_STATE_HOME") from error
+    return home / "trawl" / "loaded.sqlite3"
 
 
 class LoadedPlaces:
-    """Paths by collection and content; several loads may write at a time."""
+    """Paths by collection and content; several loads may write at a time. Without a path the list
+    lies at its usual place."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path | None = None) -> None:
+        self._at = path
+
+    @property
+    def _path(self) -> Path:
+        return self._at or default_path()
 
     def remember(self, collection_id: str, files: Iterable[tuple[str, Path]]) -> None:
         """Note where files lie, as pairs of SHA-256 in hex and path; `PlacesError`."""

@@ -1,5 +1,6 @@
 """Files against a retriever, in as few calls as they fit: one result per file, whatever happens."""
 
+import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +34,24 @@ class Reference:
         return not self.name.lower().startswith(_REMOTE)
 
     @property
+    def text(self) -> str:
+        """The name as text, which those of some file systems are not."""
+        return self.name.encode("utf-8", "replace").decode()
+
+    @property
+    def label(self) -> str:
+        """The name as it may be kept or handed on: of an address what may be a signature or a
+        password is left out, of a data URI the data."""
+        text = self.text
+        if self.is_local:
+            return text
+        if text.lower().startswith("data:"):
+            return "data:…"
+        scheme, mark, rest = text.partition("?")[0].partition("://")
+        host, slash, path = rest.partition("/")
+        return scheme + mark + host.rpartition("@")[2] + slash + path
+
+    @property
     def size(self) -> int:
         """Bytes that it adds to a call; of a file that is not there, 0."""
         try:
@@ -45,7 +64,10 @@ class Reference:
         if not self.is_local:
             return self.name
         path = Path(self.name)
-        if path.is_file() and self.size > MAX_FILE_BYTES:
+        # Before it is opened: a pipe would be waited for, and a device has no end.
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise ValueError("not a regular file")
+        if self.size > MAX_FILE_BYTES:
             raise ValueError(f"larger than {MAX_FILE_BYTES // 1_000_000} MB")
         return encode_file(path.read_bytes())
 

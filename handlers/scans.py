@@ -30,7 +30,12 @@ class ScanReport:
     def add(self, answer: Mapping[str, Any]) -> list[JsonObject]:
         """Add a scan's answer but its files, and return these."""
         self.scan_ids.append(answer["scan_id"])
-        self.retrievers = self.retrievers or answer["retrievers"]
+        if not self.retrievers:
+            self.retrievers = answer["retrievers"]
+        others = {one["retriever_id"]: one["canary"] for one in answer["retrievers"]}
+        for one in self.retrievers:
+            other = others.get(one["retriever_id"])
+            one["canary"] = _worse_canary(one["canary"], other, answer["scan_id"])
         rest = {key: value for key, value in answer.items() if key not in ("files", "retrievers")}
         self.scans.append(rest)
         files: list[JsonObject] = answer["files"]
@@ -62,7 +67,7 @@ class ScanCaller:
             found = dict(zip(contents, self._send(named, report), strict=True))
             found |= {index: _unread_file(why) for index, why in failed.items()}
             for index, reference in enumerate(group):
-                report.files.append({"file": reference.name, **found[index]})
+                report.files.append({"file": reference.text, **found[index]})
                 if reference.is_local and found[index].get("sha256"):
                     report.paths[found[index]["sha256"]] = Path(reference.name)
         return report
@@ -122,17 +127,33 @@ def find_scanned(
     wanted = {file["sha256"] for file in report.files if file.get("sha256")}
     for reference in references:
         path = Path(reference.name)
-        if not reference.is_local or not path.is_file():
+        if not reference.is_local:
             continue
         say(f"looking for what was scanned: {reference.name}")
-        with path.open("rb") as content:
-            digest = hashlib.file_digest(content, "sha256").hexdigest()
+        try:
+            if not path.is_file():
+                continue
+            with path.open("rb") as content:
+                digest = hashlib.file_digest(content, "sha256").hexdigest()
+        except (OSError, ValueError):
+            continue
         if digest in wanted:
             report.paths.setdefault(digest, path)
     for file in report.files:
         found = report.paths.get(file.get("sha256") or "")
         if found is not None:
-            file["file"] = str(found)
+            file["file"] = Reference(str(found)).text
+
+
+def _worse_canary(
+    known: JsonObject | None, other: JsonObject | None, scan_id: str
+) -> JsonObject | None:
+    """Return what is said of a retriever's canary for several scans: it was found in each, or in
+    which of them it was not."""
+    if known is None or other is None or not known["found"] or other["found"]:
+        return known or other
+    reason = other["reason"] or {}
+    return {**other, "reason": {**reason, "message": f"in {scan_id}: {reason.get('message')}"}}
 
 
 def _versions(answer: Mapping[str, Any]) -> set[tuple[str, int]]:
@@ -140,12 +161,10 @@ def _versions(answer: Mapping[str, Any]) -> set[tuple[str, int]]:
 
 
 def _named(reference: Reference, content: str) -> JsonObject:
-    """Return a file as it is sent, with its name; addresses without what may be a signature."""
-    name = reference.name if reference.is_local else reference.name.partition("?")[0]
-    if name.lower().startswith("data:"):
+    """Return a file as it is sent, with its name."""
+    text = reference.label
+    if text.startswith("data:"):
         return {"file": content}
-    # Names that are no text, as some file systems have, cannot be sent as they are.
-    text = name.encode("utf-8", "replace").decode()
     short = text if len(text) <= _NAME_CHARACTERS else "…" + text[1 - _NAME_CHARACTERS :]
     return {"file": content, "id": short}
 

@@ -24,7 +24,7 @@ from handlers.load_sources import (
     local_file,
     objects_below,
 )
-from handlers.loaded_places import LoadedPlaces, PlacesError, default_path
+from handlers.loaded_places import LoadedPlaces, PlacesError
 from handlers.loading import Remember, ensure_place, load_files
 
 # Reasons and, of each, files that are shown.
@@ -111,14 +111,14 @@ def _read_parameters(texts: Iterable[str]) -> JsonObject:
             raise click.UsageError(printable(f"--parameter {text}: expected NAME=VALUE"))
         try:
             found[name] = json.loads(value)
-        except json.JSONDecodeError:
+        except ValueError:
             found[name] = value
     return found
 
 
 def _note_places(collection_id: str) -> Remember:
     """Return what notes where files lie, for reports; if that fails, it is said once."""
-    places: list[LoadedPlaces] = [LoadedPlaces(default_path())]
+    places: list[LoadedPlaces] = [LoadedPlaces()]
 
     def remember(files: Sequence[tuple[str, Path]]) -> None:
         try:

@@ -4,8 +4,6 @@ from collections.abc import Iterator, Sequence
 
 from core.types import JsonObject
 from handlers.report.cells import (
-    FOUND,
-    Sources,
     found_cell,
     quiet_cell,
     reason_lines,
@@ -13,6 +11,7 @@ from handlers.report.cells import (
 )
 from handlers.report.drawings import sign
 from handlers.report.markup import Child, Html, element, shown
+from handlers.report.sources import FOUND, Sources
 from handlers.report.thumbnails import ShowsFiles
 from handlers.report.words import file_facts, verdict_words
 
@@ -24,7 +23,7 @@ def cards(files: Sequence[JsonObject], sources: Sources) -> Iterator[Html]:
 
 
 def _card(n: int, file: JsonObject, sources: Sources) -> Html:
-    words = verdict_words(file["verdict"])
+    words = verdict_words(file["verdict"], sources.deciding_kinds([file]))
     cells = file["retrievers"]
     found = [(name, cell) for name, cell in cells.items() if cell["verdict"] in FOUND]
     rest = [(name, cell) for name, cell in cells.items() if cell["verdict"] not in FOUND]

@@ -1,14 +1,13 @@
 """One retriever's answer on one file: side by side where it found something, a line where not."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 from core.types import JsonObject
-from handlers.report.context import Context
 from handlers.report.drawings import boxed, distance_scale, sign, timeline
 from handlers.report.markup import Child, Html, element, join, shown
 from handlers.report.match import Box, Match, match_of, other_documents
+from handlers.report.sources import FOUND, Sources
 from handlers.report.thumbnails import Shown, ShowsFiles
 from handlers.report.words import (
     distance_words,
@@ -21,17 +20,7 @@ from handlers.report.words import (
     verdict_words,
 )
 
-FOUND: Final = frozenset({"block", "review"})
 _MAX_REASONS: Final = 8
-
-
-@dataclass(frozen=True, slots=True)
-class Sources:
-    """What cells are drawn from, beside their own answer. `retrievers` by name."""
-
-    context: Context
-    retrievers: dict[str, JsonObject]
-    gallery: ShowsFiles | None
 
 
 def found_cell(name: str, cell: JsonObject, file: JsonObject, sources: Sources) -> Html:
@@ -228,10 +217,13 @@ def _match_rows(
     if match is None:
         return
     if cell["verdict"] not in FOUND:
-        yield "Nearest reference", _nearest(match)
+        near = _nearest(match)
+        yield "Nearest reference", f"{near}: not near" if cell["verdict"] == "clear" else near
         return
     yield "Reference", join(shown(match.document_id, 80), *_hash(match.sha256))
-    yield "Score", f"{match.score:.4g} (1 is the same), by {shown(match.feature, 100)}"
+    # The scores of votes and of places that agree have no such end.
+    most = "" if match.distance is None else " (1 is the same)"
+    yield "Score", f"{match.score:.4g}{most}, by {shown(match.feature, 100)}"
     if match.agreeing is not None and match.agreeing[1] > 1:
         yield "Pieces that agree", f"{match.agreeing[0]} of the {match.agreeing[1]} compared"
     if match.box is not None:
@@ -253,7 +245,7 @@ def _box_words(box: Box) -> str:
 def _nearest(match: Match) -> str:
     if match.distance is None:
         return f"{shown(match.name, 120)}, score {match.score:.4g}"
-    return f"{shown(match.name, 120)}, {match.distance} {shown(match.unit, 20)} away: not near"
+    return f"{shown(match.name, 120)}, {match.distance} {shown(match.unit, 20)} away"
 
 
 def _others(cell: JsonObject, match: Match, rule: tuple[float, float] | None) -> Iterator[str]:

@@ -6,13 +6,14 @@ from pathlib import Path
 from core.app import build_previewer
 from core.clock import utc_now
 from handlers.client import Client
-from handlers.loaded_places import LoadedPlaces, default_path
+from handlers.loaded_places import LoadedPlaces
 from handlers.loading import MAX_FILE_BYTES
 from handlers.report.context import read_context
 from handlers.report.page import Report, render
 from handlers.report.references import References
 from handlers.report.thumbnails import Gallery
 from handlers.report.writing import write_report
+from handlers.scanning import Reference
 from handlers.scans import ScanReport
 
 
@@ -30,7 +31,8 @@ def make_report(
     Raises `ClientError` if it cannot be written, or the service does not answer.
     """
     report = Report(
-        files=scanned.files,
+        # Whoever sends a page on sends on what stands in it.
+        files=[{**file, "file": Reference(file["file"]).label} for file in scanned.files],
         retrievers=scanned.retrievers,
         scans=scanned.scans,
         made_at=utc_now(),
@@ -38,7 +40,7 @@ def make_report(
     )
     at_hand = References(
         references,
-        LoadedPlaces(default_path()).find,
+        LoadedPlaces().find,
         lambda url: client.read_signed(url, most=MAX_FILE_BYTES),
     )
     previewer = build_previewer()

@@ -9,16 +9,18 @@ from typing import Final
 
 from core.types import JsonObject
 from handlers.report.cards import cards
-from handlers.report.cells import FOUND, Sources, canary_words
+from handlers.report.cells import canary_words
 from handlers.report.context import NO_CONTEXT, Context
 from handlers.report.drawings import sign
 from handlers.report.markup import Child, Html, element, join, shown
 from handlers.report.match import match_of
+from handlers.report.sources import FOUND, Sources
 from handlers.report.thumbnails import ShowsFiles
 from handlers.report.words import (
     VERDICTS,
     WORST_FIRST,
     counted,
+    match_words,
     reason_message,
     reason_words,
     size,
@@ -81,13 +83,13 @@ def _page(report: Report, gallery: ShowsFiles | None) -> str:
     body = element(
         "body",
         element("a", "To the files", href="#files", class_="skip"),
-        _top(report),
+        _top(report, sources),
         element(
             "main",
             _overview(report),
             _unchecked(report),
             _compared(report),
-            _reading(),
+            _reading(sources),
             element("section", element("h2", "Files"), *cards(report.files, sources), id="files"),
         ),
         _bottom(report),
@@ -95,11 +97,12 @@ def _page(report: Report, gallery: ShowsFiles | None) -> str:
     return "<!doctype html>\n" + element("html", head, body, lang="en").text + "\n"
 
 
-def _top(report: Report) -> Html:
+def _top(report: Report, sources: Sources) -> Html:
     worst = next(
         (w for w in WORST_FIRST if any(f["verdict"] == w for f in report.files)), "unknown"
     )
-    words = verdict_words(worst)
+    alike = [file for file in report.files if file["verdict"] == worst]
+    words = verdict_words(worst, sources.deciding_kinds(alike))
     counts = Counter(file["verdict"] for file in report.files)
     tiles = (
         element(
@@ -304,14 +307,16 @@ def _thresholds(retriever: JsonObject, context: Context) -> Iterator[tuple[str, 
             yield "Finds", shown(feature.description)
 
 
-def _reading() -> Html:
+def _reading(sources: Sources) -> Html:
+    kinds = sources.kinds(sources.retrievers)
+    legend = {word: verdict_words(word, kinds) for word in WORST_FIRST}
     terms = (
         element(
             "div",
-            element("dt", sign(word), VERDICTS[word].title),
-            element("dd", f"{VERDICTS[word].meaning} {VERDICTS[word].advice}"),
+            element("dt", sign(word), words.title),
+            element("dd", f"{words.meaning} {words.advice}"),
         )
-        for word in WORST_FIRST
+        for word, words in legend.items()
     )
     return element(
         "section",
@@ -319,10 +324,10 @@ def _reading() -> Html:
         element("dl", *terms, class_="legend"),
         element(
             "p",
-            "A file takes the worst of its verdicts. A match says that two files have the same "
-            "fingerprint, or nearly; it says nothing about who owns either, or who may use it. "
-            "That nothing was found is said of the references named above, and of no others: an "
-            "alteration that the fingerprint does not survive is not found.",
+            f"A file takes the worst of its verdicts. {match_words(kinds)} None says who owns a "
+            "file, or who may use it. That nothing was found is said of the references named "
+            "above, and of no others: an alteration that what is compared does not survive is not "
+            "found.",
         ),
         class_="reading",
     )

@@ -1,12 +1,15 @@
 """What a report says, in words: verdicts, times, distances, sizes. Plain text, no markup."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from core.scan.thresholds import Measure
 from core.types import JsonObject
 from handlers.report.markup import shown
+
+# What a match is about: a copy of a file, a person's face, or what a model takes for alike.
+Likeness = Literal["copy", "face", "likeness"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +48,47 @@ VERDICTS: Final = {
         "Nothing was to be looked for.",
     ),
 }
+# Where what is compared is no copy: whoever reads of a person must not take it for a proof.
+_NO_PROOF: Final = "Faces that are alike do not prove who somebody is."
+_OF_FACES: Final = {
+    "block": VerdictWords(
+        "Match",
+        "A face is as near to one of a reference as the retriever's rule asks of a match.",
+        f"{_NO_PROOF} Nothing may happen to a person before a person has looked at both pictures.",
+    ),
+    "review": VerdictWords(
+        "Possible match",
+        "A face is near to one of a reference, yet not near enough for a match.",
+        f"A person has to look at both. {_NO_PROOF}",
+    ),
+    "clear": VerdictWords(
+        "No match found",
+        "Every face that was found in it was compared, and no reference was near.",
+        "A face that was not found was not compared. This is said of these references alone, as "
+        "they were at that version.",
+    ),
+}
+_OF_LIKENESS: Final = {
+    "block": VerdictWords(
+        "Match",
+        "A reference is as near as the retriever's rule asks of a match.",
+        "Treat it as a match until a person has decided otherwise.",
+    ),
+    "review": VerdictWords(
+        "Possible match",
+        "A reference is near, yet not near enough for a match.",
+        "A person has to look at both.",
+    ),
+}
 WORST_FIRST: Final = ("block", "review", "unknown", "clear")
+
+# The extractors that find a file, or a part of it, again.
+_COPIES: Final = frozenset({"image.pdq", "audio.chromaprint", "video.vpdq", "logo.sift"})
+_BY_KIND: Final[Mapping[Likeness, Mapping[str, VerdictWords]]] = {
+    "copy": VERDICTS,
+    "face": _OF_FACES,
+    "likeness": _OF_LIKENESS,
+}
 
 _REASONS: Final = {
     "file_unreadable": "The file could not be read on the machine that scanned",
@@ -105,9 +148,35 @@ _KINDS: Final = {"image": "picture", "audio": "recording", "video": "film"}
 _MINUTE, _HOUR = 60_000, 3_600_000
 
 
-def verdict_words(word: str) -> VerdictWords:
-    """Return the words of a verdict; of one that is not known here, those of `unknown`."""
-    return VERDICTS.get(word, VERDICTS["unknown"])
+def kind_of_likeness(extractor: str) -> Likeness:
+    """Return what it means that two files are near to each other by an extractor."""
+    if extractor.startswith("face."):
+        return "face"
+    return "copy" if extractor in _COPIES else "likeness"
+
+
+def verdict_words(word: str, kinds: Collection[Likeness] = ()) -> VerdictWords:
+    """Return the words of a verdict, for all kinds of likeness that it is about; of a verdict that
+    is not known here, those of `unknown`."""
+    plain = VERDICTS.get(word, VERDICTS["unknown"])
+    said = [words.get(word, plain) for kind, words in _BY_KIND.items() if kind in kinds] or [plain]
+    return VerdictWords(
+        plain.title,
+        " ".join(dict.fromkeys(words.meaning for words in said)),
+        " ".join(dict.fromkeys(words.advice for words in said)),
+    )
+
+
+def match_words(kinds: Collection[Likeness]) -> str:
+    """Say what a match says, and what it does not, for all kinds of likeness in a report."""
+    said = []
+    if "copy" in kinds or not kinds:
+        said.append("A match says that two files have the same fingerprint, or nearly.")
+    if "face" in kinds:
+        said.append(f"A match of faces says that two of them are alike. {_NO_PROOF}")
+    if "likeness" in kinds:
+        said.append("Where a model compares, a match says that it takes two files for alike.")
+    return " ".join(said)
 
 
 def clock(ms: float) -> str:

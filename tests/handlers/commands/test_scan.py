@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from handlers.scanning import Reference
-from handlers.scans import _named
+from handlers.scans import ScanReport, _named
 from tests.core.media.pictures import encode, landscape
 from tests.handlers.commands.command_line import Trawl, load_folder, make_retriever
 
@@ -128,3 +128,21 @@ def test_names_are_sent_without_what_may_be_secret() -> None:
     assert _named(Reference("https://h/a.png?X-Amz-Signature=1"), "")["id"] == "https://h/a.png"
     assert "id" not in _named(Reference("data:image/png;base64,AA"), "")
     assert _named(Reference("\udce9.png"), "")["id"] == "?.png"
+
+
+@pytest.mark.parametrize("failed", [0, 1])
+def test_a_canary_that_one_of_several_scans_missed_was_not_found(failed: int) -> None:
+    report = ScanReport()
+    for n in range(3):
+        found = n != failed
+        reason = None if found else {"code": "canary_missing", "message": "it was not found"}
+        canary = {"document_id": "d", "found": found, "reason": reason}
+        one = {"retriever_id": "r", "retriever_name": "r", "version": 1, "canary": canary}
+        other = {"retriever_id": "s", "retriever_name": "s", "version": 1, "canary": None}
+        ordered = [one, other] if n else [other, one]
+        report.add({"scan_id": f"scan_{n}", "retrievers": ordered, "files": []})
+    canaries = {one["retriever_id"]: one["canary"] for one in report.retrievers}
+    assert canaries["s"] is None
+    assert canaries["r"]["found"] is False
+    said = canaries["r"]["reason"]["message"]
+    assert said == ("in scan_1: " if failed else "") + "it was not found"

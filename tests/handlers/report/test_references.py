@@ -75,6 +75,20 @@ def test_a_list_that_cannot_be_read_is_told(tmp_path: Path) -> None:
         under_a_file.remember("col_1", [(SHA256, tmp_path)])
 
 
+def test_a_user_without_a_home_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """As in a container whose user is a number alone."""
+
+    def home() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_STATE_HOME", raising=False)
+    monkeypatch.setattr(Path, "home", home)
+    with pytest.raises(PlacesError, match="XDG_STATE_HOME"):
+        LoadedPlaces().remember("col_1", [(SHA256, tmp_path)])
+    with pytest.raises(NotShownError, match="home directory"):
+        References(loaded=LoadedPlaces().find).read(reference())
+
+
 def test_two_may_write_at_a_time(tmp_path: Path, places: LoadedPlaces) -> None:
     places.remember("col_1", [(SHA256, tmp_path / "a")])
     other = sqlite3.connect(tmp_path / "state" / "loaded.sqlite3")
