@@ -60,15 +60,23 @@ class Commands(click.Group):
             if error.errno == errno.EPIPE:  # `trawl … | head`: click ends quietly
                 raise
             place = f"{error.filename}: " if error.filename else ""
-            click.echo(f"error: {place}{error.strerror or error}", err=True)
+            _say(f"error: {place}{error.strerror or error}")
         except KeyboardInterrupt:
             click.echo("stopped", err=True)
             return ctx.exit(_INTERRUPTED)
         return ctx.exit(1)
 
 
+def _say(text: str) -> None:
+    from handlers.commands.output import printable
+
+    # What failed may have a name that a terminal would obey.
+    for line in text.split("\n"):
+        click.echo(printable(line), err=True)
+
+
 def _show(error: ClientError | TrawlError) -> None:
-    click.echo(f"error: {error}", err=True)
+    _say(f"error: {error}")
     problems: list[Any] = []
     if isinstance(error, ApiError):
         problems = list(error.problems)
@@ -79,7 +87,7 @@ def _show(error: ClientError | TrawlError) -> None:
         if str(error) in (line, problem["message"]):
             continue
         accepted = problem.get("accepted")
-        click.echo(f"  {line}" + (f" (known: {', '.join(accepted)})" if accepted else ""), err=True)
+        _say(f"  {line}" + (f" (known: {', '.join(accepted)})" if accepted else ""))
     if any(problem["path"] == "X-Namespace" for problem in problems):
         click.echo("  name one with --namespace, or set TRAWL_NAMESPACE", err=True)
 

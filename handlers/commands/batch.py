@@ -62,9 +62,9 @@ def batch(
     verdicts = [judge_result(result, thresholds) for result in results]
     if as_json:
         rows = zip(references, verdicts, results, strict=True)
-        print_json([_json(reference.name, verdict, result) for reference, verdict, result in rows])
+        print_json([_json(reference.text, verdict, result) for reference, verdict, result in rows])
     else:
-        names = [reference.name for reference in references]
+        names = [reference.text for reference in references]
         rated = list(zip(names, verdicts, strict=True))
         print_table(
             ("file", "verdict", "best match", "distance", "where"),

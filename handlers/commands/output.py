@@ -36,7 +36,8 @@ def print_table(titles: Sequence[str], rows: Sequence[Sequence[Cell | str]]) -> 
     if sys.stdout.isatty():
         _draw(titles, cells)
         return
-    texts = [list(titles), *([printable(cell.text) for cell in row] for row in cells)]
+    plain = [[Cell(title) for title in titles], *cells]
+    texts = [[printable(cell.text) for cell in row] for row in plain]
     widths = [max(len(row[column]) for row in texts) for column in range(len(titles))]
     for row in texts:
         padded = (text.ljust(width) for text, width in zip(row, widths, strict=True))
@@ -51,7 +52,7 @@ def _draw(titles: Sequence[str], rows: Sequence[Sequence[Cell]]) -> None:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for title in titles:
         # Where the terminal is narrow, names give way; words and numbers stay whole.
-        table.add_column(title, overflow="fold", no_wrap=title not in _NAMES)
+        table.add_column(Text(printable(title)), overflow="fold", no_wrap=title not in _NAMES)
     for row in rows:
         table.add_row(*(Text(printable(cell.text), cell.style) for cell in row))
     Console().print(table)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import click
 
@@ -81,8 +81,8 @@ def scan(
     _check_choice(files, retrievers, scan_ids)
     _check_report(page, references, force=force)
     named = name_files(files)
-    with connection.open() as client, ending_at_once("stopped; nothing was judged"):
-        with progress_line() as say:
+    with connection.open() as client:
+        with ending_at_once("stopped; nothing was judged"), progress_line() as say:
             if scan_ids:
                 report = read_scans(client, scan_ids, presigned=page is not None)
                 find_scanned(report, named, say=say)
@@ -92,7 +92,8 @@ def scan(
         # Printed before the report is made: what fails there takes no answer away.
         _print(report, as_json=as_json)
         if page is not None:
-            _write_page(client, report, page, references, force=force)
+            with ending_at_once("stopped; the report was not written, the scan is kept"):
+                _write_page(client, report, page, references, force=force)
             click.echo(printable(f"report: {page.resolve()}"), err=as_json)
     if _words(report) & {"unknown", *_FAILING[fail_on]}:
         ctx.exit(1)
@@ -122,8 +123,21 @@ def _print(report: ScanReport, *, as_json: bool) -> None:
     if not as_json:
         print_report(report)
         return
+    # The addresses that the report's pictures are read from are keys to them: not for a log.
     whole = {"scans": report.scan_ids, "retrievers": report.retrievers, "files": report.files}
-    print_json(whole)
+    print_json(_without_signed(whole))
+
+
+def _without_signed(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_without_signed(one) for one in value]
+    if not isinstance(value, dict):
+        return value
+    return {
+        name: _without_signed(one)
+        for name, one in value.items()
+        if not name.endswith(("presigned_url", "presigned_expires_at"))
+    }
 
 
 def _write_page(

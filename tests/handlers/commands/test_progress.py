@@ -89,6 +89,26 @@ def test_ctrl_c_while_waiting_ends_with_one_line(
     assert (ended.stdout, ended.stderr) == ("", "stopped; nothing was judged\n")
 
 
+def test_ctrl_c_while_the_report_is_made_takes_no_answer_away(
+    trawl: Trawl, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load_folder(trawl, folder)
+    make_retriever(trawl)
+
+    def interrupt(*_: object, **__: object) -> NoReturn:
+        raise KeyboardInterrupt
+
+    def leave(status: int) -> NoReturn:
+        raise SystemExit(status)
+
+    monkeypatch.setattr("handlers.report.making.make_report", interrupt)
+    monkeypatch.setattr(os, "_exit", leave)
+    words = ("scan", str(folder / "0.png"), "--retriever", "copies")
+    ended = trawl.run(*words, "--report", str(tmp_path / "r.html"), status=130)
+    assert "1 block" in ended.stdout
+    assert ended.stderr == "stopped; the report was not written, the scan is kept\n"
+
+
 def test_ctrl_c_before_that_is_no_error_either() -> None:
 
     class Slow(Commands):
