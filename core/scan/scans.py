@@ -82,8 +82,11 @@ class Scans:
             )
         else:
             delivering = teller.finish(answer)
-        keeping = self._keep(namespace, request, claim, answer, stop.answer)
-        delivered, warning = await asyncio.gather(delivering, keeping)
+        keeping = asyncio.create_task(
+            self._keep(namespace, request, claim, answer, stop.answer), name="keep a scan"
+        )
+        # Who hangs up now does not take with it what is done: its key would stay taken.
+        delivered, warning = await asyncio.gather(delivering, asyncio.shield(keeping))
         return {**delivered, "warnings": [*delivered["warnings"], *warning]}
 
     async def get(

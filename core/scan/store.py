@@ -5,6 +5,7 @@ none of them.
 """
 
 import hashlib
+import math
 import re
 import time
 from collections.abc import Callable, Mapping
@@ -24,7 +25,7 @@ from core.ids import new_id
 from core.models.namespaces import Namespace
 from core.models.scans import ScanRequest
 from core.ports.blobs import Blobs
-from core.ports.records import ABSENT, Delete, Put, Record, Records
+from core.ports.records import ABSENT, Delete, Put, Record, Records, list_all
 from core.types import JsonObject
 
 _SCAN_ID = re.compile(r"scan_[0-9a-f]{24}")
@@ -119,14 +120,9 @@ class ScanStore:
 
     def clear(self, namespace_id: str) -> None:
         """Delete every scan of a namespace, and the documents that moved out of answers."""
-        partition, after = f"scans/{namespace_id}", None
-        while True:
-            page = self._records.list(partition, limit=1000, after=after)
-            for record in page.records:
-                self._records.delete(Delete(partition, record.key))
-            after = page.after
-            if after is None:
-                break
+        partition = f"scans/{namespace_id}"
+        for record in list_all(self._records, partition, at_once=1000):
+            self._records.delete(Delete(partition, record.key))
         for blob in list(self._blobs.list(f"{namespace_id}/results/")):
             self._blobs.delete(blob.key)
 
@@ -147,8 +143,9 @@ class ScanStore:
                 "files, retrievers or settings"
             )
             raise IdempotencyError(message, scan_id=found.value["scan_id"])
-        if found.value["state"] == "running" and self._now() < found.value["until"]:
-            raise _running()
+        left = found.value["until"] - self._now()
+        if found.value["state"] == "running" and left > 0:
+            raise _running(left)
 
     def _put_key(self, namespace: Namespace, claim: Claim, state: str, until: float) -> Record:
         value: JsonObject = {
@@ -167,11 +164,14 @@ class ScanStore:
         try:
             return self._records.put(put)
         except ConflictError:
-            raise _running() from None
+            raise _running(until - self._now()) from None
 
 
-def _running() -> ConflictError:
-    message = "a scan with this idempotency key is running: ask again when it is done"
+def _running(left: float) -> ConflictError:
+    message = (
+        "a scan with this idempotency key is running: ask again when it is done; if its process "
+        f"was killed, the key is free in {math.ceil(max(left, 1.0))} s"
+    )
     return ConflictError(message, retry_after_seconds=_RETRY_AFTER_S)
 
 

@@ -236,6 +236,43 @@ def test_two_at_once_under_one_key_run_once(here: World, monkeypatch: pytest.Mon
     assert here.scan([url("art0")], ["art"], idempotency_key="k")["scan_id"] == won["scan_id"]
 
 
+def test_who_hangs_up_at_the_end_leaves_a_scan_that_is_kept(
+    here: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body: JsonObject = {"files": [url("art0")], "retrievers": ["art"], "idempotency_key": "k"}
+    request = parse_model(ScanRequest, body)
+    scans, gate, pool = here.scans, threading.Event(), here.scans._services.pool
+    scan = scans._scan
+
+    async def then_no_thread_is_free(*arguments: Any) -> Any:
+        done = await scan(*arguments)
+        for _ in range(100):
+            pool.submit(gate.wait, 10)
+        return done
+
+    async def hang_up() -> None:
+        arrived = asyncio.Event()
+
+        async def never(*_: Any, **__: Any) -> Any:
+            arrived.set()
+            await asyncio.Event().wait()
+
+        monkeypatch.setattr(scans, "_scan", then_no_thread_is_free)
+        monkeypatch.setattr(scans, "deliver", never)
+        run = asyncio.create_task(scans.run(here.namespace, request, deadline=NEVER))
+        await arrived.wait()
+        run.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await run
+        gate.set()
+        await asyncio.gather(*(t for t in asyncio.all_tasks() if t.get_name() == "keep a scan"))
+
+    asyncio.run(hang_up())
+    monkeypatch.undo()
+    assert here.scan(**body)["status"] == "completed"
+    assert here.fetcher.calls["art0"] == 1
+
+
 def test_a_run_that_fails_as_a_whole_frees_its_key(here: World) -> None:
     body: JsonObject = {"files": [url("new1")], "idempotency_key": "k"}
     with pytest.raises(NotFoundError):
