@@ -156,14 +156,13 @@ def _extended(nearer: Float64, run: slice) -> slice:
 
 
 def best_run(values: Sequence[float] | Float64) -> slice:
-    """Return the run of neighbours with the greatest sum, the first of several; empty if no value
-    is above 0. (Kadane's algorithm.)"""
-    best, chosen = 0.0, slice(0, 0)
-    total, start = 0.0, 0
-    for at, value in enumerate(values):
-        if total <= 0.0:
-            total, start = 0.0, at
-        total += float(value)
-        if total > best:
-            best, chosen = total, slice(start, at + 1)
-    return chosen
+    """Return the run of neighbours with the greatest sum, the first of several and the shortest;
+    empty if no value is above 0. Sums that differ by less than 1e-9 are the same."""
+    # Kadane's algorithm, over all ends at once: a run begins where the sum up to it is least.
+    sums = np.round(np.concatenate([[0.0], np.cumsum(values)]), 9)
+    least = np.minimum.accumulate(sums)
+    gains = np.round(sums - least, 9)
+    end = int(gains.argmax())
+    if gains[end] <= 0.0:
+        return slice(0, 0)
+    return slice(int(np.flatnonzero(sums[:end] == least[end])[-1]), end)

@@ -128,6 +128,12 @@ def test_the_best_run_is_the_best_of_all(values: list[float]) -> None:
     assert chosen == pytest.approx(max([0.0, *every]))
 
 
+def test_of_equal_runs_it_is_the_first_however_they_are_rounded() -> None:
+    assert best_run([0.3, -1.0, 0.1 + 0.2]) == slice(0, 1)
+    assert best_run([0.0, 0.5, 0.0]) == slice(1, 2)
+    assert best_run([]) == best_run([-0.5, 0.0]) == slice(0, 0)
+
+
 @settings(derandomize=True, deadline=None, max_examples=100)
 @given(st.lists(st.sampled_from([0.0, 0.1, 0.3, 0.45, 0.6]), min_size=1, max_size=12))
 def test_the_nearest_run_is_the_nearest_of_all(values: list[float]) -> None:
