@@ -22,12 +22,12 @@ from core.stages._votes import (
     Moment,
     Pair,
     Reference,
+    met_chunk,
     places_of,
     reference_of,
     view_of,
     votes_needed,
 )
-from core.types import JsonObject
 
 # Each costs what reading its chunks costs. After so many in a row that are nothing, those with
 # still fewer votes are left, and that is said.
@@ -274,15 +274,8 @@ def _moment(
         variant=candidate.view,
         query=(start, end),
         reference=(max(0, round(start + found.low_ms)), max(0, round(end + found.high_ms))),
-        chunks=[_chunk(*pair) for pair in pairs],
+        chunks=[
+            met_chunk((chunk.start_ms, chunk.end_ms), reference, score)
+            for chunk, reference, score in pairs
+        ],
     )
-
-
-def _chunk(chunk: QueryChunk, reference: Reference, score: float) -> JsonObject:
-    return {
-        "start_ms": chunk.start_ms,
-        "end_ms": chunk.end_ms,
-        "score": score,
-        "reference_start_ms": reference.start_ms,
-        "reference_end_ms": reference.end_ms,
-    }

@@ -332,7 +332,7 @@ def _times(
     start, end = min(first for first, _, _ in timed), max(last for _, last, _ in timed)
     # The nearer a pair, the better its chunks coincide; the wider its span, the less it says.
     weights = [
-        (pair.score - rule.min_score + 0.01) / (1 + (pair.high - pair.low) / _SECOND)
+        (pair.score - rule.min_score + _LIGHTEST) / (1 + (pair.high - pair.low) / _SECOND)
         for _, _, pair in timed
     ]
     middles = [(pair.low + pair.high) / 2 for _, _, pair in timed]
@@ -342,11 +342,15 @@ def _times(
 
 def _chunks(best: Mapping[_Place, Pair]) -> Iterator[JsonObject]:
     for place in sorted(best, key=lambda place: (place[0] or 0, place[1] or 0)):
-        pair = best[place]
-        yield {
-            "start_ms": place[0],
-            "end_ms": place[1],
-            "score": pair.score,
-            "reference_start_ms": pair.reference.start_ms,
-            "reference_end_ms": pair.reference.end_ms,
-        }
+        yield met_chunk(place, best[place].reference, best[place].score)
+
+
+def met_chunk(place: _Place, reference: Reference, score: float) -> JsonObject:
+    """Return one of a document's `query_chunks`: a chunk of the query and what it met."""
+    return {
+        "start_ms": place[0],
+        "end_ms": place[1],
+        "score": score,
+        "reference_start_ms": reference.start_ms,
+        "reference_end_ms": reference.end_ms,
+    }
