@@ -119,7 +119,7 @@ def _note_left(
     if left:
         message = (
             f"{len(left)} recordings with near chunks were not compared as a whole: {MAX_IN_VAIN} "
-            "with more of them, one after another, were not the same"
+            "likelier places, one after another, were not the same"
         )
         ctx.report.incomplete.append({"code": "candidates_left", "message": message})
 
