@@ -148,7 +148,7 @@ LOGO_SIFT = ExtractorInfo(
     metric="cosine",
     dimension=128,
     thresholds=Thresholds(match=8, review=6, unit="keypoints that agree, at least"),
-    geometry=GeometryRule(min_score=0.8, near=20, review=6, match=8, chunks=800, share=0.3),
+    geometry=GeometryRule(min_score=0.8, near=20, review=6, match=8, chunks=800, share=0.35),
     extra="logo",
     modules=("cv2",),
 )

@@ -32,7 +32,7 @@ _GROUNDS: Final = (255, 0)
 _ROOM: Final = 0.25
 # Weaker and more edge-like than Lowe's 0.04 and 10: flat shapes have few places, and what agrees by
 # accident is kept out later. Set on logos that none of the figures reported is of.
-_LEAST_CONTRAST, _MOST_EDGE_LIKE = 0.02, 20
+_LEAST_CONTRAST, _MOST_EDGE_LIKE = 0.01, 30
 # A dark logo shows less than this share of its places on a dark ground, a white one on a white
 # ground: there it is printed in negative.
 _INVISIBLE: Final = 0.25
@@ -88,7 +88,12 @@ def require_opencv() -> None:
 def _reference_keypoints(planes: Sequence[UInt8], scale: float) -> list[Chunk]:
     """Return the keypoints on each ground; on one where a logo is not seen, of its negative."""
     room = round(_ROOM * max(planes[0].shape))
-    seen = [list(_keypoints(plane, REFERENCE_KEYPOINTS, scale, room)) for plane in planes]
+    # One that is the same on each ground has none of them; what surrounds it goes on.
+    grounds = _GROUNDS if len(planes) > 1 else (None,)
+    seen = [
+        list(_keypoints(plane, REFERENCE_KEYPOINTS, scale, room, ground))
+        for plane, ground in zip(planes, grounds, strict=True)
+    ]
     if len(seen) > 1:
         fewer, more = sorted(range(len(seen)), key=lambda n: len(seen[n]))
         if len(seen[fewer]) < _INVISIBLE * len(seen[more]):
@@ -96,13 +101,17 @@ def _reference_keypoints(planes: Sequence[UInt8], scale: float) -> list[Chunk]:
     return [chunk for chunks in seen for chunk in chunks]
 
 
-def _keypoints(plane: UInt8, most: int, scale: float, room: int = 0) -> Iterator[Chunk]:
-    """Yield the strongest keypoints of a picture, with `room` px put around it."""
+def _keypoints(
+    plane: UInt8, most: int, scale: float, room: int = 0, ground: int | None = None
+) -> Iterator[Chunk]:
+    """Yield the strongest keypoints of a picture, with `room` px around it: of a grey, else
+    of what its edges have."""
     import cv2
 
     opencv: Any = cv2
     if room:
-        plane = opencv.copyMakeBorder(plane, room, room, room, room, opencv.BORDER_REPLICATE)
+        how = opencv.BORDER_REPLICATE if ground is None else opencv.BORDER_CONSTANT
+        plane = opencv.copyMakeBorder(plane, room, room, room, room, how, value=ground or 0)
     points, descriptors = _detector().detectAndCompute(plane, None)
     if descriptors is None:
         return
