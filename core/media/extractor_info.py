@@ -80,6 +80,18 @@ class ExtractorInfo:
         """Whether files and texts are sent to a model elsewhere."""
         return self.family in REMOTE_FAMILIES
 
+    def known_thresholds(self) -> dict[str, float | str]:
+        """Return the thresholds as they are told; `block_at` and `review_at` are those of scores,
+        where places are counted that agree."""
+        known: dict[str, float | str] = {
+            "match": self.thresholds.match,
+            "review": self.thresholds.review,
+            "unit": self.thresholds.unit,
+        }
+        if self.geometry is not None:
+            known["block_at"], known["review_at"] = self.geometry.scores
+        return known
+
     def sized(self, parameters: Mapping[str, Any]) -> "ExtractorInfo":
         """Return it as a collection's parameters make it: its dimension, and what it needs."""
         if self.parameters is PDQ_PARAMETERS and parameters.get(VERIFY):

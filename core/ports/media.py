@@ -117,6 +117,14 @@ class GeometryRule:
     chunks: int
     share: float = 0.0
 
+    @property
+    def scores(self) -> tuple[float, float]:
+        """The scores from which on it is the same, and perhaps: n / (n + `match`) for n places,
+        rounded down to two digits, so that no rounding of a score makes it less."""
+        both = (self.match, self.review)
+        block_at, review_at = (100 * n // (n + self.match) / 100 for n in both)
+        return block_at, review_at
+
 
 @dataclass(frozen=True, slots=True)
 class MediaInfo:

@@ -59,6 +59,19 @@ class Measure:
 
 
 @dataclass(frozen=True, slots=True)
+class Agreement:
+    """From which scores on something means something where no distance does: where places count
+    that agree."""
+
+    block_at: float
+    review_at: float
+
+
+# What is known of extractors, by feature address and by the name of their vectors.
+Known = Mapping[str, Measure | Agreement]
+
+
+@dataclass(frozen=True, slots=True)
 class Scale:
     """The scores of one feature, or of one field: higher is nearer. `measure` turns them into
     distances where the feature has any."""
@@ -113,37 +126,37 @@ class Thresholds:
         }
 
 
-def read_measures(extractors: Iterable[Mapping[str, Any]]) -> dict[str, Measure]:
-    """Return the measure of each address in an answer of `/v1/discovery/extractors`."""
-    measures: dict[str, Measure] = {}
+def read_measures(extractors: Iterable[Mapping[str, Any]]) -> dict[str, Measure | Agreement]:
+    """Return what is known of each address in an answer of `/v1/discovery/extractors`."""
+    measures: dict[str, Measure | Agreement] = {}
     for entry in extractors:
-        metric = entry["metric"]
-        if metric not in _MEASURED:
+        metric, limits = entry["metric"], entry["thresholds"]
+        known: Measure | Agreement
+        if metric in _MEASURED:
+            near = limits["match"], limits["review"]
+            known = Measure(entry["dimension"], *near, limits["unit"], metric)
+        elif "block_at" in limits:
+            known = Agreement(limits["block_at"], limits["review_at"])
+        else:
             continue
-        limits = entry["thresholds"]
-        near = limits["match"], limits["review"]
-        measure = Measure(entry["dimension"], *near, limits["unit"], metric)
-        measures[entry["feature_uri"]] = measure
-        measures[entry["vector_name"]] = measure
+        measures[entry["feature_uri"]] = measures[entry["vector_name"]] = known
     return measures
 
 
-def own_measures() -> dict[str, Measure]:
-    """Return the measures of this process's extractors."""
+def own_measures() -> dict[str, Measure | Agreement]:
+    """Return what is known of this process's extractors."""
     from core.media.extractors import EXTRACTORS
 
-    return {
-        name: Measure(
-            info.dimension,
-            info.thresholds.match,
-            info.thresholds.review,
-            info.thresholds.unit,
-            info.metric,
-        )
+    return read_measures(
+        {
+            "metric": info.metric,
+            "dimension": info.dimension,
+            "thresholds": info.known_thresholds(),
+            "feature_uri": info.feature_uri,
+            "vector_name": info.index_name,
+        }
         for info in EXTRACTORS
-        if info.metric in _MEASURED
-        for name in (info.feature_uri, info.index_name)
-    }
+    )
 
 
 def searched_features(retriever: Mapping[str, Any]) -> list[str]:
@@ -179,7 +192,7 @@ def _reads_file(search: Mapping[str, Any], retriever: Mapping[str, Any]) -> bool
     return not read.isdisjoint({"INPUT", f"INPUT.{name}"})
 
 
-def thresholds_of(retriever: Mapping[str, Any], measures: Mapping[str, Measure]) -> Thresholds:
+def thresholds_of(retriever: Mapping[str, Any], measures: Known) -> Thresholds:
     """Return the thresholds of a retriever as reads show it: `verdict`, else the extractors'."""
     searches = _searches(retriever)
     features = _features(searches)
@@ -192,7 +205,9 @@ def thresholds_of(retriever: Mapping[str, Any], measures: Mapping[str, Measure])
         scales = {uri: _scale(found) for uri, found in known.items() if found is not None}
     else:
         scales = {
-            uri: replace(own, measure=found, most=None if found is None else 1.0)
+            uri: replace(_scale(found), block_at=own.block_at, review_at=own.review_at)
+            if found is not None
+            else own
             for uri, found in known.items()
         }
     score_field = rule.get("score_field")
@@ -293,6 +308,8 @@ def _rule_scale(rule: Mapping[str, Any]) -> Scale | None:
     return Scale(block_at, block_at if review_at is None else review_at)
 
 
-def _scale(measure: Measure) -> Scale:
+def _scale(measure: Measure | Agreement) -> Scale:
+    if isinstance(measure, Agreement):
+        return Scale(measure.block_at, measure.review_at, most=1.0)
     match, review = measure.score(measure.match), measure.score(measure.review)
     return Scale(match, review, measure, most=1.0)

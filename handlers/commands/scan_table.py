@@ -57,7 +57,7 @@ def verdict_cells(file: JsonObject) -> list[Cell]:
         return [Cell(word, STYLES[word]), Cell(name), Cell(""), Cell("")]
     match = cell["best_match"]
     distance = match.get("distance")
-    near = f"{match['score']:.3f}" if distance is None else f"{distance:g} {match['unit']}"
+    near = f"score {match['score']:.3f}" if distance is None else f"{distance:g} {match['unit']}"
     where = place_words(cell) if word in ("block", "review") else ""
     name = str(match.get("name") or match.get("document_id") or "")
     return [Cell(word, STYLES[word]), Cell(name), Cell(near), Cell(where)]

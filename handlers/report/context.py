@@ -59,9 +59,10 @@ def read_context(client: Client, retrievers: Iterable[JsonObject]) -> Context:
             entry["feature_uri"],
             entry["feature_extractor_name"],
             entry["description"],
-            measures.get(entry["feature_uri"]),
+            measure if isinstance(measure, Measure) else None,
         )
         for entry in listed
+        for measure in [measures.get(entry["feature_uri"])]
     }
     collection_ids = {name for one in chosen for name in one["collection_ids"]}
     return Context(

@@ -94,6 +94,25 @@ def test_a_verdict_rests_on_the_places_that_agree(filled: tuple[App, Namespace])
     assert [each["verdict"] for each in found] == ["review", "clear"]
 
 
+def test_a_retriever_without_a_rule_has_the_extractors(filled: tuple[App, Namespace]) -> None:
+    app, namespace = filled
+    collection = app.collections.find(namespace.namespace_id, "logos")
+    search = {"feature_uri": URI, "query": {"input_mode": "content", "value": "{{INPUT.q}}"}}
+    make_retriever(
+        app,
+        namespace,
+        [stage("feature_search", searches=[search])],
+        name="bare",
+        collection_identifiers=[collection.collection_id],
+        input_schema={"q": {"type": "image", "required": True}},
+    )
+    files = [uri(card(2, 200, 30, (300, 150))), uri(landscape(50, 800, 600))]
+    request = parse_model(ScanRequest, {"files": files, "retrievers": ["bare"]})
+    answer = asyncio.run(app.scans.run(namespace, request, deadline=NEVER))
+    assert answer["retrievers"][0]["thresholds"] == {URI: {"block_at": 0.5, "review_at": 0.42}}
+    assert [file["verdict"] for file in answer["files"]] == ["block", "clear"]
+
+
 def test_nothing_is_found_where_no_logo_is(filled: tuple[App, Namespace]) -> None:
     strange = card(77, 250, 0, (200, 200))
     for result in look(filled, landscape(50, 800, 600), strange):

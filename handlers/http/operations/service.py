@@ -52,11 +52,7 @@ def list_extractors(call: Call) -> list[dict[str, object]]:
             "modalities": list(info.modalities),
             "metric": info.metric,
             "dimension": info.dimension,
-            "thresholds": {
-                "match": info.thresholds.match,
-                "review": info.thresholds.review,
-                "unit": info.thresholds.unit,
-            },
+            "thresholds": info.known_thresholds(),
             "parameters": [each.to_json() for each in info.parameters],
             "available": rules.missing(info) is None,
             "missing": rules.missing(info),

@@ -5,11 +5,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.media.extractors import FACE_DLIB
-from core.scan.thresholds import Measure, own_measures, read_measures, thresholds_of
+from core.media.extractors import FACE_DLIB, LOGO_SIFT
+from core.scan.thresholds import (
+    Agreement,
+    Measure,
+    Scale,
+    own_measures,
+    read_measures,
+    thresholds_of,
+)
 from core.search.scores import exact_scores
 
-FACES = own_measures()[FACE_DLIB.feature_uri]
+FACES = next(
+    found
+    for uri, found in own_measures().items()
+    if uri == FACE_DLIB.feature_uri and isinstance(found, Measure)
+)
 STAGE = {
     "stage_name": "near",
     "config": {
@@ -66,3 +77,36 @@ def test_the_measure_is_read_from_a_service_as_it_is_known_here() -> None:
         "thresholds": {"match": 0.45, "review": 0.55, "unit": "units"},
     }
     assert read_measures([entry]) == {"a": FACES, "b": FACES}
+
+
+def test_places_that_agree_have_scores_from_which_on_they_mean_something() -> None:
+    """Else a retriever of logos would call everything unknown until it has a rule of its own."""
+    known = own_measures()[LOGO_SIFT.feature_uri]
+    assert known == Agreement(0.5, 0.42)
+    entry = {
+        "feature_uri": "a",
+        "vector_name": "b",
+        "metric": "cosine",
+        "dimension": 128,
+        "thresholds": LOGO_SIFT.known_thresholds(),
+    }
+    assert read_measures([entry]) == {"a": known, "b": known}
+    search = {"feature_uri": LOGO_SIFT.feature_uri, "query": "{{INPUT.q}}"}
+    config = {"stage_id": "feature_search", "parameters": {"searches": [search]}}
+    body = {"stages": [{"stage_name": "near", "config": config}]}
+    found = thresholds_of(body, own_measures())
+    assert found.scales == {LOGO_SIFT.feature_uri: Scale(0.5, 0.42, None, 1.0)}
+    assert found.strange == ()
+    rule = {"block_at": 0.9, "review_at": 0.8}
+    own = thresholds_of({**body, "verdict": rule}, own_measures())
+    assert own.scales == {LOGO_SIFT.feature_uri: Scale(0.9, 0.8, None, 1.0)}
+
+
+@pytest.mark.parametrize(
+    ("places", "level"), [(8, "block"), (7, "review"), (6, "review"), (5, None)]
+)
+def test_the_scores_of_places_mean_what_their_number_does(places: int, level: str | None) -> None:
+    rule = LOGO_SIFT.geometry
+    assert rule is not None
+    score = float(np.float32(places / (places + rule.match)))
+    assert Scale(*rule.scores).level(score) == level
