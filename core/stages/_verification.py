@@ -57,8 +57,8 @@ async def verified_leg(
     left = verified.account.unchecked
     if left or any(_is_full(rule, hits) for hits in answer.hits):
         message = (
-            f"the places of the nearest {rule.checked} pictures within reach were compared, and "
-            f"{left or 'perhaps some'} more are within reach"
+            f"the {rule.checked} nearest pictures within reach were looked at by their places, "
+            f"and {left or 'perhaps some'} more are within reach"
         )
         ctx.report.incomplete.append({"code": "candidates_left", "message": message})
     scores = [rule.score(sighting.inliers) for sighting in verified.sightings.values()]

@@ -1,5 +1,6 @@
 """Pictures within reach compared by their places: which, how many, and what is said of the rest."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -36,11 +37,13 @@ def places(seed: int, count: int = 40) -> UInt8:
     return pack_keypoints(descriptors, where, size=(640, 480))
 
 
-def search(docs: list[Doc], keypoints: UInt8 | None) -> tuple[list[Row], FakeContext]:
+def search(
+    docs: list[Doc], keypoints: UInt8 | None, rule: VerifyRule = RULE
+) -> tuple[list[Row], FakeContext]:
     ctx = FakeContext(
         {"c": docs},
         extractor=lambda _: [QueryChunk(QUERY, keypoints=keypoints)],
-        verify_rules={"v": RULE},
+        verify_rules={"v": rule},
         metrics={"v": "hamming", "p": "hamming"},
     )
     query = {"input_mode": "content", "value": "https://x.test/f"}
@@ -77,6 +80,13 @@ def test_the_same_places_are_found_among_all_that_are_compared() -> None:
     assert (rows[0].document_id, account(ctx).verified) == ("d0", 1)
     assert rows[0].fields["inliers"] >= 30
     assert rows[0].fields["score"] > RULE.found_from
+
+
+def test_the_farthest_of_many_is_compared_as_the_nearest_is() -> None:
+    docs = [Doc(f"d{n}", {}, {"v": away(61 + n // 5), "p": places(n)}) for n in range(120)]
+    rows, ctx = search(docs, places(119), replace(RULE, checked=120))
+    assert (rows[0].document_id, ctx.report.incomplete) == ("d119", [])
+    assert (account(ctx).checked, account(ctx).verified) == (120, 1)
 
 
 @pytest.mark.parametrize("keypoints", [None, places(0, 0)])
