@@ -178,18 +178,18 @@ class InfraSettings:
     def _extra_rules(self) -> dict[str, tuple[bool, str]]:
         extras = self.names_in("media_extras")
         names = [name for name, _ in self.model_files]
-        there = all(
-            _MODEL_NAME.fullmatch(name) and path.is_file() for name, path in self.model_files
-        )
+        missing = [str(path) for _, path in self.model_files if not path.is_file()]
+        named = all(map(_MODEL_NAME.fullmatch, names)) and len(set(names)) == len(names)
         return {
             "media_extras": (
                 set(extras) <= set(MEDIA_EXTRAS) and len(set(extras)) == len(extras),
                 f"some of {', '.join(MEDIA_EXTRAS)}, with commas between them",
             ),
             "onnx_models": (
-                bool(names) == ("onnx" in extras) and there and len(set(names)) == len(names),
-                "name=path, with commas between several, of files that are there; with `onnx` in "
-                "media_extras and only with it",
+                bool(names) == ("onnx" in extras) and named and not missing,
+                "name=path, with commas between several, names in lowercase, of files that are "
+                "there; with `onnx` in media_extras and only with it"
+                + (f". There is no file {', '.join(missing)}" if named and missing else ""),
             ),
         }
 

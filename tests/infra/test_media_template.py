@@ -194,3 +194,13 @@ def test_a_wrong_choice_is_refused_before_anything_is_built(
     given = {key: value.replace("HERE", str(here)) for key, value in context.items()}
     with pytest.raises(ContextError, match=f"context {name}="):
         InfraSettings.from_context(Context(**given))
+
+
+def test_a_model_that_is_not_there_is_named(tmp_path: Path) -> None:
+    here = tmp_path / "here.onnx"
+    here.write_bytes(b"a model")
+    given = Context(media_extras="onnx", onnx_models=f"a={here},b=/no/such.onnx")
+    with pytest.raises(ContextError, match=r"There is no file /no/such\.onnx$"):
+        InfraSettings.from_context(given)
+    with pytest.raises(ContextError, match="only with it$"):
+        InfraSettings.from_context(Context(media_extras="onnx", onnx_models=str(here)))
