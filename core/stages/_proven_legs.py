@@ -14,6 +14,7 @@ from core.stages._leg import Leg, add_evidence, name_of
 from core.stages._votes import (
     count_votes,
     find_candidates,
+    group_pairs,
     reference_of,
     voted_evidence,
     votes_needed,
@@ -38,11 +39,10 @@ async def voted_leg(
     references = {key: reference_of(key, row.fields) for key, row in zip(by_key, rows, strict=True)}
     lists = [[((h.document_id, h.source.collection_id), h.score) for h in hits] for hits in near]
     # In a thread: a film's chunks in eight views have a hundred thousand near ones.
-    moments = await ctx.compute(lambda: count_votes(rule, chunks, lists, references))
+    groups = await ctx.compute(lambda: group_pairs(rule, chunks, lists, references))
+    moments = await ctx.compute(lambda: count_votes(rule, chunks, groups))
     if rule.alignment is not None:
-        candidates = await ctx.compute(
-            lambda: find_candidates(rule, chunks, lists, references, OFFSETS)
-        )
+        candidates = await ctx.compute(lambda: find_candidates(rule, groups, OFFSETS))
         proven = await aligned_moments(rule, sought, candidates, by_key, ctx)
         moments = with_proofs(moments, proven, references)
     similarity = {m.key: m.similarity for m in moments if m.similarity is not None}

@@ -103,6 +103,10 @@ class Pair:
         return -self.score, self.key
 
 
+# Pairs by collection, file, and view of the query.
+Groups = Mapping[tuple[str, str, str], Sequence[Pair]]
+
+
 def reference_of(key: DocumentKey, fields: ReadOnlyObject) -> Reference:
     """Return what a stored chunk is a part of, from its `_internal`; itself if of nothing."""
     internal = fields.get("_internal") or {}
@@ -120,19 +124,13 @@ def reference_of(key: DocumentKey, fields: ReadOnlyObject) -> Reference:
     )
 
 
-def count_votes(
-    rule: VoteRule,
-    chunks: Sequence[QueryChunk],
-    found: Sequence[Sequence[tuple[DocumentKey, float]]],
-    references: Mapping[DocumentKey, Reference],
-) -> list[Moment]:
+def count_votes(rule: VoteRule, chunks: Sequence[QueryChunk], groups: Groups) -> list[Moment]:
     """Return the best moment of each reference: score descending, then key.
 
-    `found` holds each chunk's near documents. Chunks of one place, such as the mirrored views of a
-    frame, have one vote; votes of different views are not added up.
+    Chunks of one place, such as the mirrored views of a frame, have one vote; votes of different
+    views are not added up.
     """
     needed, searched = votes_needed(rule, chunks), len(places_of(chunks))
-    groups = _grouped(rule, chunks, found, references)
     best: dict[tuple[str, str], Moment] = {}
     for (collection, root, view), pairs in sorted(groups.items()):
         moment = _moment(rule, pairs, view, (needed, searched))
@@ -176,17 +174,11 @@ class Candidate:
         return -self.weight, self.pairs[0].key
 
 
-def find_candidates(
-    rule: VoteRule,
-    chunks: Sequence[QueryChunk],
-    found: Sequence[Sequence[tuple[DocumentKey, float]]],
-    references: Mapping[DocumentKey, Reference],
-    offsets: int,
-) -> list[Candidate]:
+def find_candidates(rule: VoteRule, groups: Groups, offsets: int) -> list[Candidate]:
     """Return the references at up to `offsets` offsets each, those with the most votes first; a
     vote weighs more the nearer its chunk is. Chunks without places vote for nothing."""
     candidates = []
-    for (_, root, view), pairs in _grouped(rule, chunks, found, references).items():
+    for (_, root, view), pairs in groups.items():
         rest = [p for p in pairs if p.place[0] is not None and p.reference.start_ms is not None]
         for _ in range(offsets):
             if not rest:
@@ -230,13 +222,13 @@ def places_of(chunks: Sequence[QueryChunk]) -> set["_Place"]:
     return {(chunk.start_ms, chunk.end_ms) for chunk in chunks}
 
 
-def _grouped(
+def group_pairs(
     rule: VoteRule,
     chunks: Sequence[QueryChunk],
     found: Sequence[Sequence[tuple[DocumentKey, float]]],
     references: Mapping[DocumentKey, Reference],
-) -> dict[tuple[str, str, str], list[Pair]]:
-    """Return the pairs by collection, file and view."""
+) -> Groups:
+    """Return the pairs by collection, file and view. `found` holds each chunk's near documents."""
     groups: dict[tuple[str, str, str], list[Pair]] = {}
     for chunk, near in zip(chunks, found, strict=True):
         for key, score in near:

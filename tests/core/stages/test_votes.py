@@ -15,6 +15,7 @@ from core.stages._votes import (
     Moment,
     Reference,
     count_votes,
+    group_pairs,
     reference_of,
     voted_evidence,
     votes_needed,
@@ -34,7 +35,8 @@ def chunk(start: int | None, end: int | None = None, variant: str = "original") 
 def vote(
     rule: VoteRule, chunks: Sequence[QueryChunk], stored: Mapping[str, Reference], hits: Hits
 ) -> list[Moment]:
-    return count_votes(rule, chunks, hits, {(name, "c"): ref for name, ref in stored.items()})
+    known = {(name, "c"): ref for name, ref in stored.items()}
+    return count_votes(rule, chunks, group_pairs(rule, chunks, hits, known))
 
 
 def track(root: str, count: int, start: int = 0) -> dict[str, Reference]:
@@ -95,7 +97,8 @@ def test_files_of_one_name_in_two_collections_stay_two() -> None:
     chunks = [chunk(100 * n) for n in range(4)]
     hits = [[((f"a#{n}", "c"), 0.9), ((f"a#{n}", "d"), 0.9)] for n in range(4)]
     known = {(key, place): ref for key, ref in track("a", 4).items() for place in "cd"}
-    assert [m.key for m in count_votes(RULE, chunks, hits, known)] == [("a#0", "c"), ("a#0", "d")]
+    moments = count_votes(RULE, chunks, group_pairs(RULE, chunks, hits, known))
+    assert [m.key for m in moments] == [("a#0", "c"), ("a#0", "d")]
 
 
 def test_a_picture_that_stands_still_meets_any_second_of_the_other() -> None:
