@@ -42,7 +42,8 @@ def file_items(files: Sequence[str]) -> tuple[list[JsonObject], list[str]]:
     faults: list[str] = []
     for name in files:
         try:
-            items.append({"id": name[:500], "file": Reference(name).read()})
+            reference = Reference(name)
+            items.append({"id": reference.text[:500], "file": reference.read()})
         except (OSError, ValueError) as error:
             faults.append(f"{name}: {getattr(error, 'strerror', None) or error}")
     return items, faults

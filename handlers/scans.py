@@ -64,7 +64,15 @@ class ScanCaller:
             answered = f"{len(report.files)} of {len(references)} files answered"
             contents, failed = read_group(group, answered, say)
             named = [_named(group[index], content) for index, content in contents.items()]
-            found = dict(zip(contents, self._send(named, report), strict=True))
+            try:
+                answers = self._send(named, report)
+            except ClientError as error:
+                if not report.scan_ids:
+                    raise
+                kept = " ".join(f"--scan {one}" for one in report.scan_ids)
+                message = f"{error}; what was answered before is kept: trawl scan {kept}"
+                raise ClientError(message) from error
+            found = dict(zip(contents, answers, strict=True))
             found |= {index: _unread_file(why) for index, why in failed.items()}
             for index, reference in enumerate(group):
                 report.files.append({"file": reference.text, **found[index]})

@@ -23,7 +23,7 @@ class Trawl:
 
     def run(self, *words: str, status: int = 0, account: bool = False) -> Result:
         """Run a command; it must end with this status."""
-        group = 2 if words[0] in ("keys", "namespaces", "retrievers") else 1
+        group = 2 if words[0] in ("jobs", "keys", "namespaces", "retrievers") else 1
         options = [*self.account, *(() if account else self.place)]
         result = CliRunner().invoke(main, [*words[:group], *options, *words[group:]])
         assert result.exit_code == status, (result.output, result.exception)

@@ -39,6 +39,13 @@ def test_a_name_that_is_no_text_is_answered_as_json(
         assert again["file"].endswith("bad?.png")
 
 
+def test_a_job_takes_a_file_whose_name_is_no_text(ready: Trawl, tmp_path: Path) -> None:
+    path = tmp_path / "bad\udce9.png"
+    path.write_bytes(encode(landscape(1), "PNG"))
+    ready.run("jobs", "run", "copies", str(path), "--output", str(tmp_path / "out"))
+    assert "bad?.png" in (tmp_path / "out" / "results.jsonl").read_text("utf-8")
+
+
 def test_a_report_holds_no_signature_and_json_no_signed_address(
     ready: Trawl, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,9 +2,12 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from handlers.client import Client
+from handlers.client_errors import UnreachableError
 from handlers.scanning import Reference
 from handlers.scans import ScanReport, _named
 from tests.core.media.pictures import encode, landscape
@@ -146,3 +149,24 @@ def test_a_canary_that_one_of_several_scans_missed_was_not_found(failed: int) ->
     assert canaries["r"]["found"] is False
     said = canaries["r"]["reason"]["message"]
     assert said == ("in scan_1: " if failed else "") + "it was not found"
+
+
+def test_what_was_answered_before_a_call_failed_is_not_lost(
+    two: Trawl, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of 51 files the last goes in a call of its own."""
+    real, calls = Client.call, []
+
+    def failing(self: Client, method: str, path: str, *rest: Any, **more: Any) -> Any:
+        calls.append(path)
+        if path == "/v1/scans" and calls.count(path) == 2:
+            raise UnreachableError("the service does not answer")
+        return real(self, method, path, *rest, **more)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Client, "call", failing)
+        names = [str(folder / "0.png")] * 51
+        said = two.run("scan", *names, "--retriever", "copies", status=1).stderr
+    assert "the service does not answer; what was answered before is kept" in said
+    again = two.run(*said.partition(": trawl ")[2].split()).stdout
+    assert "50 files: 50 block" in again
