@@ -76,19 +76,23 @@ def find_files(
     patterns: Sequence[str] = (),
     *,
     fail: Callable[[OSError], None] = lambda _error: None,
+    leave_out: Callable[[Path], None] = lambda _path: None,
 ) -> list[LocalFile]:
     """Return the files below a folder by path, hidden ones left out; `patterns` choose by name.
 
     Links to files count as files; links to folders are not followed, as they may lead in circles.
-    `fail` is told of folders that cannot be read.
+    `fail` is told of folders that cannot be read, `leave_out` of hidden files and folders.
     """
     found = []
     for place, folders, names in os.walk(folder, onerror=fail):
+        for name in (*folders, *names):
+            if name.startswith("."):
+                leave_out(Path(place) / name)
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in names:
+            path = Path(place) / name
             if name.startswith(".") or not is_wanted(name, patterns):
                 continue
-            path = Path(place) / name
             found.append(local_file(path, path.relative_to(folder)))
     return sorted(found, key=lambda file: file.raw_name)
 

@@ -170,19 +170,26 @@ def read_group(
     return contents, failed
 
 
-def name_files(names: Sequence[str]) -> list[Reference]:
-    """Return the files that were named; a folder stands for those below it, by path, hidden ones
-    left out. `ClientError` for a folder without any, or that cannot be read."""
+def name_files(names: Sequence[str], warn: Say) -> list[Reference]:
+    """Return the files that were named; a folder stands for those below it, by path. Hidden ones
+    are left out, and `warn` is told. `ClientError` for a folder without any, or that cannot be
+    read."""
     found: list[Reference] = []
+    hidden: list[Path] = []
     for name in names:
         reference = Reference(name)
         if not reference.is_local or not Path(name).is_dir():
             found.append(reference)
             continue
-        below = find_files(Path(name), fail=_refuse_folder)
+        below = find_files(Path(name), fail=_refuse_folder, leave_out=hidden.append)
         if not below:
             raise ClientError(f"there are no files in the folder {name}")
         found += [Reference(str(file.path)) for file in below]
+    if hidden:
+        # Nobody may take them for checked.
+        first = ", ".join(map(str, hidden[:3]))
+        more = f" and {len(hidden) - 3} more" if len(hidden) > 3 else ""
+        warn(f"hidden, and therefore not looked at unless named: {first}{more}")
     return found
 
 

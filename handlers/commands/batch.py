@@ -9,7 +9,7 @@ from core.scan.thresholds import read_measures, thresholds_of
 from core.types import JsonObject
 from handlers.client import api_path
 from handlers.commands.connection import Connection, connection_options
-from handlers.commands.output import Cell, print_json, print_table, printable
+from handlers.commands.output import Cell, print_json, print_table, printable, warn
 from handlers.commands.progress import ending_at_once, progress_line
 from handlers.scanning import Scanner, media_input, name_files
 from handlers.verdicts import Verdict, judge_result
@@ -50,7 +50,7 @@ def batch(
     clear: compared with everything, exactly, and nothing is near. unknown: none of these can be
     said, with the reason; never taken for clear. The status is 1 if any file is unknown.
     """
-    references = name_files(files)
+    references = name_files(files, warn)
     with connection.open() as client, ending_at_once("stopped; nothing was judged"):
         stored = client.call("GET", api_path("retrievers", retriever))
         measures = read_measures(client.call("GET", api_path("discovery", "extractors")))

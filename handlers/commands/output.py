@@ -30,6 +30,11 @@ def printable(text: str) -> str:
     return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
 
 
+def warn(text: str) -> None:
+    """Say on stderr what whoever reads the answer must know."""
+    click.echo(printable(text), err=True)
+
+
 def print_table(titles: Sequence[str], rows: Sequence[Sequence[Cell | str]]) -> None:
     """Print rows under titles: a drawn table on a terminal, padded columns elsewhere."""
     cells = [[cell if isinstance(cell, Cell) else Cell(cell) for cell in row] for row in rows]

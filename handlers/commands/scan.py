@@ -8,7 +8,7 @@ import click
 
 from handlers.client import Client
 from handlers.commands.connection import Connection, connection_options
-from handlers.commands.output import print_json, printable
+from handlers.commands.output import print_json, printable, warn
 from handlers.commands.progress import ending_at_once, progress_line
 from handlers.commands.scan_table import print_report
 from handlers.scanning import name_files
@@ -80,7 +80,7 @@ def scan(
     """
     _check_choice(files, retrievers, scan_ids)
     _check_report(page, references, force=force)
-    named = name_files(files)
+    named = name_files(files, warn)
     with connection.open() as client:
         with ending_at_once("stopped; nothing was judged"), progress_line() as say:
             if scan_ids:

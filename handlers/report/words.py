@@ -25,7 +25,8 @@ VERDICTS: Final = {
     "block": VerdictWords(
         "Match",
         "A reference is as near as the retriever's rule asks of a match.",
-        "Treat it as a copy of the reference until a person has decided otherwise.",
+        "Treat it as a copy of the reference, or as holding one, until a person has decided "
+        "otherwise.",
     ),
     "review": VerdictWords(
         "Possible match",
@@ -110,6 +111,7 @@ _REASONS: Final = {
     "nothing_compared": "There was nothing to compare with",
     "unsearchable_documents": "Some references cannot be compared with anything",
     "not_all_compared": "Not all references were compared",
+    "candidates_left": "More references were likely than were compared closely",
     "no_thresholds": "No rule says which scores are a match",
     "no_search": "The retriever compares no files",
     "left_out": "Something near was found, and left out of the answer",

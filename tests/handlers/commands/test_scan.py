@@ -94,6 +94,21 @@ def test_a_folder_stands_for_the_files_below_it(two: Trawl, folder: Path) -> Non
     assert "no files in the folder" in said
 
 
+@pytest.mark.parametrize("command", [("scan", *RETRIEVERS), ("batch", "copies")])
+def test_hidden_files_of_a_folder_are_not_passed_over_in_silence(
+    two: Trawl, folder: Path, tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    (tmp_path / "in" / ".kept").mkdir(parents=True)
+    (tmp_path / "in" / "new.png").write_bytes(encode(landscape(99), "PNG"))
+    (tmp_path / "in" / ".copy.png").write_bytes((folder / "0.png").read_bytes())
+    said = two.run(*command, str(tmp_path / "in")).stderr
+    assert said.startswith("hidden, and therefore not looked at unless named: ")
+    assert ".kept" in said
+    assert ".copy.png" in said
+    named = [str(tmp_path / "in" / name) for name in ("new.png", ".copy.png")]
+    assert two.run(*command, *named).stderr == ""
+
+
 def test_an_earlier_scan_is_shown_again(two: Trawl, folder: Path, tmp_path: Path) -> None:
     names = [str(folder / "0.png"), str(tmp_path / "no.png"), str(tmp_path / "cut.png")]
     (tmp_path / "cut.png").write_bytes((folder / "0.png").read_bytes()[:300])
