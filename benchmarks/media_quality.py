@@ -29,7 +29,8 @@ from benchmarks.media_corpora import Corpora, fetch
 from benchmarks.service import opened
 from core.app import App
 from core.deadline import NEVER
-from core.media.extractors import ExtractorInfo, find_extractor
+from core.media.extractor_info import ExtractorInfo
+from core.media.extractors import find_extractor
 from core.models.base import parse_model
 from core.models.collections import CollectionCreate
 from core.models.documents import UpsertRequest
@@ -249,6 +250,10 @@ class _Bench:
             tally.stranger_queries += 1
         tally.pairs += len(self._stored - {query.source.name})
         levels = [level_of(one, self._thresholds) for one in others]
+        for one, level in zip(others, levels, strict=True):
+            if level is not None:
+                at = "" if query.start is None else f" from {query.start:.1f} s on"
+                print(f"  {query.way}: {query.source.name}{at} taken for {_root(one)}, {level}")
         tally.false_match += levels.count("block")
         tally.false_review += levels.count("review")
         near = judge({**result, "documents": others}, self._thresholds).nearest
