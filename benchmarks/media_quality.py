@@ -77,7 +77,7 @@ class Tally:
     false_match: int = 0
     false_review: int = 0
     pairs: int = 0
-    closest: int | None = None  # the nearest stranger, in the extractor's unit
+    closest: float | None = None  # the nearest stranger, in the extractor's unit
 
     def to_json(self) -> dict[str, Any]:
         """Return the counts and their rates."""
