@@ -49,7 +49,7 @@ def extract_audio(
             content_type=recording.content_type,
             size_bytes=len(data),
             sha256=hashlib.sha256(data).hexdigest(),
-            duration_ms=max(recording.duration_ms or 0, read.value) or None,
+            duration_ms=recording.length_ms(read.value),
         )
         chunks = _chunks(fingerprint, start_ms, as_query=as_query)
         found = None

@@ -33,8 +33,9 @@ def make_preview(data: bytes, times_ms: Sequence[int] = ()) -> Preview:
     with open_recording(data, None, work_seconds=_WORK_SECONDS) as recording:
         pictures = _pictures(recording, times_ms)
         loudness, heard_ms = _loudness(recording)
-        duration = max(recording.duration_ms or 0, heard_ms) or None
-        return Preview(pictures, loudness, duration)
+        # Unheard sound is no reason to think the file shorter than it says.
+        duration = recording.length_ms(heard_ms) if heard_ms else recording.duration_ms
+        return Preview(pictures, loudness, duration or None)
 
 
 def _pictures(recording: Recording, times_ms: Sequence[int]) -> tuple[Picture, ...]:

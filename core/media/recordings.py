@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn
 
 from core.errors import MediaError, MissingExtraError, NoTrackError
 from core.media.file_types import RECORDINGS, check_declared, sniff_type
+from core.media.mp3_length import stated_length_ms
 from core.media.refusals import empty_file, undecodable, unknown_codec, unknown_kind
 from core.ports.media import MediaWarning
 
@@ -34,7 +35,9 @@ _PACKET_MS: Final = 100  # of a packet that does not say how long it is
 _MISSING_SHARE, _MISSING_MS = 0.05, 1000
 _NO_SIZE: Final = 0x7FFFFF00
 # Without an index their length is a guess from the bit rate.
-_GUESSED_LENGTH: Final = frozenset({"mp3", "aac", "mpegts", "mpeg"})
+_GUESSED_LENGTH: Final = frozenset({"aac", "mpegts", "mpeg"})
+# What an mp3's encoder counted is exact; of a film the sound may end before the picture.
+_EXACT: Final = "mp3"
 _TRACKS_IN_HEADER: Final = frozenset({"mov", "matroska", "avi"})
 # A page whose flags say that a stream begins (RFC 3533, section 6).
 _OGG_BEGINNING: Final = re.compile(rb"OggS\x00[\x02\x03\x06\x07]")
@@ -63,6 +66,7 @@ class Recording:
     data: bytes = field(repr=False)
     warnings: list[MediaWarning] = field(default_factory=list)
     work_seconds: float = WORK_SECONDS
+    ended: bool = False  # whether a stream was read to its last packet
     _begun: float = field(default_factory=time.monotonic)
 
     @property
@@ -70,6 +74,21 @@ class Recording:
         """How long the file says it is, None if it does not say."""
         length = self.container.duration
         return None if length is None or length < 0 else length // 1000
+
+    def length_ms(self, read_ms: int) -> int | None:
+        """How long the file is, None if nobody knows: what it says, or what was read where that is
+        more; once it was read to its end, only what was read of sound alone, or of a cut file."""
+        promised = self.duration_ms or 0
+        if self.ended and (self._is_sound_alone() or self._cut_short(read_ms) is not None):
+            return read_ms or None
+        return max(promised, read_ms) or None
+
+    def _is_sound_alone(self) -> bool:
+        from av.stream import Disposition
+
+        streams = self.container.streams
+        films = (one for one in streams.video if not one.disposition & Disposition.attached_pic)
+        return len(streams.audio) == 1 and next(films, None) is None
 
     @property
     def start_seconds(self) -> float:
@@ -116,6 +135,7 @@ class Recording:
         from av.error import FFmpegError
 
         packets, faults, lost_ms = self.container.demux(stream), 0, 0.0
+        torn = False  # whether the last packet is no whole frame
         while True:
             if self.out_of_time():
                 self._cut_off(read_ms)
@@ -123,7 +143,10 @@ class Recording:
             try:
                 packet = next(packets)
             except StopIteration:
+                self.ended = True
                 self._check_length(read_ms)
+                if torn:
+                    self._torn(read_ms)
                 return
             except (FFmpegError, ValueError, OSError) as error:
                 self._damaged(read_ms, error)
@@ -131,13 +154,26 @@ class Recording:
             try:
                 found = packet.decode()
             except (FFmpegError, ValueError) as error:
+                torn = torn or self._is_frame(packet)
                 faults, lost_ms = faults + 1, lost_ms + _length_ms(packet)
                 if lost_ms > _LOST_MS or faults > _MAX_FAULTS:
                     self._damaged(read_ms, error)
                 if faults > _MAX_FAULTS:
                     return
                 continue
+            torn = torn and not packet.size
             yield from found
+
+    def _is_frame(self, packet: Any) -> bool:
+        """Say whether a packet is one of the stream's, not a tag or other bytes behind it, which
+        are no part of the recording."""
+        demuxer = RECORDINGS[self.content_type]
+        if demuxer == "aac":
+            # ADTS: twelve bits that are set, and layer 0 (ISO/IEC 13818-7, section 6.2).
+            head = bytes(packet)[:2]
+            return len(head) == 2 and head[0] == 0xFF and head[1] & 0xF6 == 0xF0
+        # Half a frame of an mp3 is decoded without a word: what is not is something else.
+        return demuxer != "mp3"
 
     def _cut_off(self, read_ms: "ReadUntil") -> None:
         self.warn(
@@ -158,12 +194,18 @@ class Recording:
             )
         )
 
+    def _torn(self, read_ms: "ReadUntil") -> None:
+        self.warn(
+            MediaWarning(
+                "damaged",
+                f"the file ends in the middle of a frame, at {read_ms.seconds}: it seems to be cut"
+                " short, and what is missing was not compared",
+            )
+        )
+
     def _check_length(self, read_ms: "ReadUntil") -> None:
-        promised = self.duration_ms
-        if promised is None or RECORDINGS[self.content_type] in _GUESSED_LENGTH:
-            return
-        missing = promised - read_ms.value
-        if missing > max(_MISSING_MS, _MISSING_SHARE * promised):
+        promised = self._cut_short(read_ms.value)
+        if promised is not None:
             self.warn(
                 MediaWarning(
                     "damaged",
@@ -171,6 +213,17 @@ class Recording:
                     f" {read_ms.seconds} could be read",
                 )
             )
+
+    def _cut_short(self, read_ms: int) -> int | None:
+        """Return the ms that the header promises, if less is there; a guess promises nothing."""
+        demuxer, share = RECORDINGS[self.content_type], _MISSING_SHARE
+        if demuxer == _EXACT:
+            promised, share = stated_length_ms(self.data), 0.0
+        else:
+            promised = None if demuxer in _GUESSED_LENGTH else self.duration_ms
+        if promised is None or promised - read_ms <= max(_MISSING_MS, share * promised):
+            return None
+        return promised
 
 
 def _length_ms(packet: Any) -> float:

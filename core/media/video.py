@@ -66,7 +66,7 @@ def extract_video(
             sha256=hashlib.sha256(data).hexdigest(),
             width=stream.codec_context.width or None,
             height=stream.codec_context.height or None,
-            duration_ms=max(recording.duration_ms or 0, read.value) or None,
+            duration_ms=recording.length_ms(read.value),
         )
         picture = _picture(frames)
         scenes, plain = _scenes(frames, picture)

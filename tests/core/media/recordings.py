@@ -59,7 +59,7 @@ def encode_sound(
     """Return the sound as a file's bytes."""
     out = io.BytesIO()
     with av.open(out, "w", format=container) as file:
-        _mux_sound(file, _sound_stream(file, codec, rate, layout, bit_rate), sound)
+        mux_sound(file, _sound_stream(file, codec, rate, layout, bit_rate), sound)
     return out.getvalue()
 
 
@@ -69,7 +69,7 @@ def encode_tracks(*sounds: Sound) -> bytes:
     with av.open(out, "w", format="matroska") as file:
         streams = [_sound_stream(file, "aac", RATE, "mono", None) for _ in sounds]
         for stream, sound in zip(streams, sounds, strict=True):
-            _mux_sound(file, stream, sound)
+            mux_sound(file, stream, sound)
     return out.getvalue()
 
 
@@ -142,7 +142,7 @@ def encode_film(
             file.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
         file.mux(stream.encode(None))
         if track is not None and sound is not None:
-            _mux_sound(file, track, sound)
+            mux_sound(file, track, sound)
     return out.getvalue()
 
 
@@ -153,7 +153,8 @@ def _sound_stream(file: Any, codec: str, rate: int, layout: str, bit_rate: int |
     return stream
 
 
-def _mux_sound(file: Any, stream: Any, sound: Sound) -> None:
+def mux_sound(file: Any, stream: Any, sound: Sound) -> None:
+    """Encode the sound as a stream of a file that is being written."""
     context = stream.codec_context
     resampler = av.AudioResampler(
         format=context.format,

@@ -1,7 +1,9 @@
 """audio.chromaprint: which chunks a file has, where they lie, and what is said of the rest."""
 
+import io
 from itertools import chain, pairwise, repeat
 
+import av
 import numpy as np
 import pytest
 
@@ -11,7 +13,17 @@ from core.media.extraction import extract
 from core.media.wire import pack_fault, unpack_fault
 from core.ports.media import Extraction
 from tests.core.media.pictures import distance, encode, landscape
-from tests.core.media.recordings import cut, encode_film, encode_sound, encode_tracks, film, tune
+from tests.core.media.recordings import (
+    RATE,
+    Sound,
+    cut,
+    encode_film,
+    encode_sound,
+    encode_tracks,
+    film,
+    mux_sound,
+    tune,
+)
 
 NAME = "audio.chromaprint"
 TUNE = tune(1, 20)
@@ -126,8 +138,74 @@ def test_a_truncated_file_gives_what_is_there(container: str, codec: str) -> Non
     data = encode_sound(TUNE, container, codec)
     found = extract(NAME, data[: len(data) // 2], as_query=True)
     assert 40 < len(found.chunks) < 60
-    # An mp3 has no index to hold it against.
-    assert codes(found) == ([] if container == "mp3" else ["damaged"])
+    assert codes(found) == ["damaged"]
+
+
+def encode_mp3(sound: Sound, rate: int, options: dict[str, str], *, header: bool = True) -> bytes:
+    out = io.BytesIO()
+    muxer = {"write_xing": str(int(header))}
+    with av.open(out, "w", format="mp3", options=muxer) as file:
+        stream = file.add_stream("libmp3lame", rate=rate, layout="mono", options=options)
+        mux_sound(file, stream, sound)
+    return out.getvalue()
+
+
+MP3S = {
+    "constant": {"b": "64000"},
+    "variable": {"q": "6"},
+    "average": {"abr": "1", "b": "64000"},
+}
+
+
+@pytest.mark.parametrize("options", MP3S.values(), ids=MP3S)
+@pytest.mark.parametrize("rate", [22_050, 44_100])
+def test_an_mp3_that_was_cut_says_so_and_how_long_it_is(options: dict[str, str], rate: int) -> None:
+    """The length that its encoder wrote stands before sound that is not there."""
+    data = encode_mp3(TUNE, rate, options)
+    whole = extract(NAME, data)
+    assert codes(whole) == []
+    assert whole.media.duration_ms == pytest.approx(20_000, abs=100)
+    for share in (0.3, 0.5, 0.75, 0.93):
+        found = extract(NAME, data[: int(share * len(data))])
+        assert codes(found) == ["damaged"]
+        assert "20." in found.warnings[0].message
+        assert found.media.duration_ms == pytest.approx(share * 20_000, abs=700)
+
+
+TAILS = {
+    "id3v1": b"TAG" + bytes(125),
+    "ape": b"APETAGEX" + (2000).to_bytes(4, "little") * 2 + bytes(3000),
+    "zeros": bytes(5000),
+    "noise": np.random.default_rng(5).bytes(5000),
+}
+
+
+@pytest.mark.parametrize("tail", TAILS.values(), ids=TAILS)
+def test_what_stands_behind_the_sound_is_not_missing(tail: bytes) -> None:
+    for data in (*(encode_mp3(TUNE, RATE, {"q": "4"}, header=header) for header in (True, False)),):
+        found = extract(NAME, data + tail)
+        assert codes(found) == []
+        assert found.media.duration_ms == pytest.approx(20_000, abs=100)
+    assert codes(extract(NAME, encode_sound(TUNE, "adts", "aac") + tail)) == []
+
+
+def test_a_length_that_is_a_guess_accuses_no_mp3() -> None:
+    """By its first second, which is quiet, a demuxer takes this for far longer than it is."""
+    sound = np.concatenate([0 * TUNE[:RATE], TUNE])
+    data = encode_mp3(sound, RATE, {"q": "2"}, header=False)
+    assert data.find(b"Info") == data.find(b"Xing") == -1
+    found = extract(NAME, data)
+    assert codes(found) == []
+    assert found.media.duration_ms == pytest.approx(21_000, abs=100)
+
+
+@pytest.mark.parametrize("container", ["adts", "mpegts"])
+def test_a_stream_that_ends_within_a_frame_says_so(container: str) -> None:
+    data = encode_sound(TUNE, container, "aac", rate=44_100)
+    for share in (0.31, 0.5, 0.9):
+        found = extract(NAME, data[: int(share * len(data))])
+        assert codes(found) == ["damaged"]
+        assert found.media.duration_ms == pytest.approx(share * 20_000, abs=900)
 
 
 def test_a_truncated_mp4_is_an_error() -> None:

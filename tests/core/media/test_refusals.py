@@ -16,14 +16,14 @@ JPEG = encode(landscape(2, 96, 72), "JPEG")
 
 
 def told(extractor: str, data: bytes) -> str:
-    """Return the error's message, or that of the only warning where nothing was compared."""
+    """Return the error's message, or the warnings' where nothing was compared."""
     try:
         found = extract(extractor, data)
     except MediaError as error:
         return error.message
     assert found.chunks == ()
-    (warning,) = found.warnings
-    return warning.message
+    assert found.warnings
+    return "; ".join(warning.message for warning in found.warnings)
 
 
 def changed(data: bytes, mark: bytes) -> bytes:
