@@ -122,19 +122,28 @@ def _sampled_frames(recording: Recording, stream: Any, read: ReadUntil) -> list[
         recording.warn(MediaWarning("chunks_sampled", f"the film is {message}"))
         for scene, after in zip(found, found[1:], strict=False):
             scene.end_ms = after.start_ms
+    if found:
+        # The last second is rarely a whole one.
+        shown = read.value + max(1, round(1000 / _rate(stream)))
+        end_ms = max(shown, recording.length_ms(read.value) or 0)
+        found[-1].end_ms = min(found[-1].end_ms, end_ms)
     return found
+
+
+def _rate(stream: Any) -> float:
+    return float(stream.average_rate or stream.guessed_rate or 25) or 25.0
 
 
 def _is_large(recording: Recording, stream: Any) -> bool:
     context = stream.codec_context
-    rate = float(stream.average_rate or stream.guessed_rate or 25)
+    rate = _rate(stream)
     seconds = (recording.duration_ms or 0) / 1000
     return bool(context.width * context.height * rate * seconds > MAX_DECODED_PIXELS)
 
 
 def _timed(recording: Recording, stream: Any, read: ReadUntil) -> Iterator[tuple[Any, int]]:
     """Yield frames and their ms from the file's beginning, which never go back."""
-    rate = float(stream.average_rate or stream.guessed_rate or 25) or 25.0
+    rate = _rate(stream)
     pixels, count = 0, 0
     for frame in recording.frames(stream, read):
         size = frame.width * frame.height

@@ -60,6 +60,9 @@ class AlignmentRule:
     no longer the same; those of strangers differ by `chance`. Up to `enough` chunks a greater
     length proves more: with each 1 that the root of their number lacks, the difference counts
     `short` more.
+
+    `thirds_ms` says, of windows that overlap, how long after a window's start a third, and two
+    thirds, of what it says have been heard.
     """
 
     hop_ms: float
@@ -68,6 +71,7 @@ class AlignmentRule:
     chance: float
     enough: int
     short: float
+    thirds_ms: tuple[float, float] = (0.0, 0.0)
 
 
 @dataclass(frozen=True, slots=True)

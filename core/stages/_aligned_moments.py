@@ -47,6 +47,7 @@ class Stored:
 
     places: Sequence[Reference]
     vectors: UInt8
+    duration_ms: int | None = None  # of the whole file
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,7 @@ class _Found:
     low_ms: float
     high_ms: float
     pairs: Sequence[tuple[int, int, float]]
+    turns: tuple[float | None, float | None] = (None, None)
 
 
 async def aligned_moments(
@@ -151,7 +153,7 @@ def _compare_sound(
         return None
     pairs = zip(found.query.tolist(), found.reference.tolist(), found.scores.tolist(), strict=True)
     at = found.offset_ms
-    return _Found(found.similarity, found.similarity, at, at, list(pairs))
+    return _Found(found.similarity, found.similarity, at, at, list(pairs), found.turns)
 
 
 def _compare_frames(
@@ -233,7 +235,9 @@ async def _stored(rows: Sequence[Row], request: SearchRequest, ctx: StageContext
     if not timed:
         return None
     timed.sort(key=lambda chunk: chunk[0])
-    return Stored([place for _, place, _ in timed], _stacked([each for _, _, each in timed]))
+    places = [place for _, place, _ in timed]
+    media = passing[0].fields.get("_internal", {}).get("media") or {}
+    return Stored(places, _stacked([each for _, _, each in timed]), media.get("duration_ms"))
 
 
 def _starts(chunks: Sequence[QueryChunk] | Sequence[Reference]) -> Float64:
@@ -264,8 +268,10 @@ def _moment(
     first = (pairs[0][0].start_ms or 0) - around
     last = (pairs[-1][0].start_ms or 0) + around
     agreeing = [chunk for chunk in chunks if first <= (chunk.start_ms or 0) <= last]
-    start = agreeing[0].start_ms or 0
-    end = max(chunk.end_ms or chunk.start_ms or 0 for chunk in agreeing)
+    start, end = _seconds(terms, agreeing, stored, found)
+    reference = [max(0, round(start + found.low_ms)), max(0, round(end + found.high_ms))]
+    if stored.duration_ms is not None:
+        reference = [min(at, stored.duration_ms) for at in reference]
     return Moment(
         key=candidate.pairs[0].key,
         matched=len(places_of(agreeing)),
@@ -273,9 +279,28 @@ def _moment(
         similarity=found.similarity,
         variant=candidate.view,
         query=(start, end),
-        reference=(max(0, round(start + found.low_ms)), max(0, round(end + found.high_ms))),
+        reference=(reference[0], reference[1]),
         chunks=[
             met_chunk((chunk.start_ms, chunk.end_ms), reference, score)
             for chunk, reference, score in pairs
         ],
     )
+
+
+def _seconds(
+    terms: _Terms, agreeing: Sequence[QueryChunk], stored: Stored, found: _Found
+) -> tuple[int, int]:
+    """Return from when to when the query is the same, in ms: all that its chunks stand for, as far
+    as both recordings go; of windows that overlap to where they begin to be of something else."""
+    first = agreeing[0].start_ms or 0
+    last = max(chunk.end_ms or chunk.start_ms or 0 for chunk in agreeing)
+    start, end = float(max(first, -found.high_ms)), float(last)
+    if stored.duration_ms is not None:
+        end = min(end, stored.duration_ms - found.low_ms)
+    thirds = terms.alignment.thirds_ms
+    if found.turns[0] is not None:
+        start = max(start, found.turns[0] + thirds[0])
+    if found.turns[1] is not None:
+        end = min(end, found.turns[1] + thirds[1])
+    start = max(float(first), min(start, last))
+    return round(start), round(max(start, end))

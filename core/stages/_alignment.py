@@ -42,6 +42,9 @@ class Alignment:
     query: Int64
     reference: Int64
     scores: Float64
+    # When in the query a window that is a third another recording's would start, before the first
+    # pair and after the last; None where no window was compared further on.
+    turns: tuple[float | None, float | None] = (None, None)
 
 
 def align(rule: VoteRule, query: Strip, reference: Strip, offset_ms: float) -> Alignment | None:
@@ -57,7 +60,7 @@ def align(rule: VoteRule, query: Strip, reference: Strip, offset_ms: float) -> A
     hops = int(rule.tolerance_ms // alignment.hop_ms)
     best: Alignment | None = None
     for hop in sorted(range(-hops, hops + 1), key=lambda hop: (abs(hop), hop)):
-        found = _at(alignment, pairs, offset_ms + hop * alignment.hop_ms)
+        found = _at(alignment, query, pairs, offset_ms + hop * alignment.hop_ms)
         if found is not None and (best is None or found.similarity > best.similarity):
             best = found
     return best
@@ -95,7 +98,7 @@ class _Pairs:
         )
 
 
-def _at(rule: AlignmentRule, pairs: _Pairs, offset_ms: float) -> Alignment | None:
+def _at(rule: AlignmentRule, query: Strip, pairs: _Pairs, offset_ms: float) -> Alignment | None:
     met = pairs.keep(np.abs(pairs.lags - offset_ms) <= rule.hop_ms / 2)
     if not len(met.scores):
         return None
@@ -106,10 +109,34 @@ def _at(rule: AlignmentRule, pairs: _Pairs, offset_ms: float) -> Alignment | Non
     counts = _summed(beside.query, np.ones(len(beside.query)), size)[met.query]
     differing = 1.0 - met.scores
     run, least = nearest_run(rule, differing, elsewhere, counts)
-    agreeing = met.keep(_extended(rule.apart - differing, run))
+    longer = _extended(rule.apart - differing, run)
+    turns = _turns(rule, query.starts[met.query], differing, longer)
+    agreeing = met.keep(longer)
     return Alignment(
-        max(0.0, 1.0 - least), offset_ms, agreeing.query, agreeing.reference, agreeing.scores
+        max(0.0, 1.0 - least), offset_ms, agreeing.query, agreeing.reference, agreeing.scores, turns
     )
+
+
+def _turns(
+    rule: AlignmentRule, starts: Float64, differing: Float64, run: slice
+) -> tuple[float | None, float | None]:
+    """Return when, before a run of pairs and after it, windows begin to differ by a third of what
+    strangers do, None where none does."""
+    usual = float(np.quantile(differing[run], 0.25))  # at its ends windows differ more
+    more = differing - (usual + max(0.0, rule.chance - usual) / 3)
+    inside = np.flatnonzero(more[run] <= 0.0) + run.start
+    first, last = int(inside[0]), int(inside[-1])
+    return _turn(rule, starts, more, first, -1), _turn(rule, starts, more, last, 1)
+
+
+def _turn(rule: AlignmentRule, starts: Float64, more: Float64, at: int, side: int) -> float | None:
+    """Return when, between a pair and the one on that side, `more` passes 0."""
+    beyond = at + side
+    if not 0 <= beyond < len(starts) or abs(starts[beyond] - starts[at]) > 1.5 * rule.step_ms:
+        return None
+    rise = float(more[beyond] - more[at])
+    share = -float(more[at]) / rise if rise > 0.0 else 0.0
+    return float(starts[at] + min(1.0, share) * (starts[beyond] - starts[at]))
 
 
 def _summed(places: Int64, values: Float64, size: int) -> Float64:

@@ -122,7 +122,9 @@ def _fit(
     # A reference's frame is the nearest to what lies up to half a step before and after it.
     aimed = samples.times + offset + rule.step_ms / 2
     at = np.searchsorted(reference.starts, aimed, "right") - 1
-    met = (at >= 0) & (aimed <= reference.ends[np.maximum(at, 0)])
+    # The last frame of a film is shown for less than a step.
+    ends = np.maximum(reference.ends, reference.starts + rule.step_ms)
+    met = (at >= 0) & (aimed <= ends[np.maximum(at, 0)])
     ours, theirs = samples.frames[met], at[met]
     scores = similar[ours, theirs]
     run = best_run(rule.apart - (1.0 - scores))

@@ -12,7 +12,7 @@ from core.media import video
 from core.media.borders import FULL, Borders, Frame
 from core.media.extraction import extract
 from core.media.sampling import sample_runs
-from core.ports.media import Chunk, Extraction
+from core.ports.media import Chunk, Extraction, Place
 from tests.core.media.pictures import distance, encode, landscape
 from tests.core.media.recordings import (
     FPS,
@@ -197,3 +197,16 @@ def test_a_film_most_of_which_shows_nothing_is_not_wholly_compared() -> None:
     assert "low_quality" in codes(found)
     half = extract(NAME, encode_film([*SCENES, *dark[: 5 * FPS]], "mp4", "mpeg4"), as_query=True)
     assert "low_quality" not in codes(half)
+
+
+@pytest.mark.parametrize("container", ["mp4", "matroska"])
+def test_no_place_lies_beyond_the_end_of_the_film(container: str) -> None:
+    data = encode_film(film(3, 6.2), container, "mpeg4")
+    for whole in (data, data[: 2 * len(data) // 3] if container == "matroska" else data):
+        found = extract(NAME, whole)
+        last = found.chunks[-1].place
+        assert last is not None
+        assert found.media.duration_ms is not None
+        assert (last.start_ms or 0) < (last.end_ms or 0)
+        assert (last.end_ms or 0) <= found.media.duration_ms + 1000 // FPS
+    assert extract(NAME, data).chunks[-1].place == Place(6000, 6200)
