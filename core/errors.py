@@ -140,6 +140,12 @@ class NoTrackError(MediaError):
     code = "media_no_track"
 
 
+class FeaturelessError(MediaError):
+    """A media file was read, and holds nothing that can be compared: a plain picture, silence."""
+
+    code = "media_featureless"
+
+
 class FetchError(TrawlError):
     """A media reference may not or cannot be fetched. Permanent unless `FetchUnavailableError`."""
 

@@ -108,6 +108,15 @@ def _greatest(*scores: float | None) -> float | None:
 
 
 @dataclass(frozen=True, slots=True)
+class UnsearchableFile:
+    """A document that nothing can find, and the path of the file it was made from, if known."""
+
+    document_id: str
+    collection_id: str
+    path: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Evidence:
     """What a search's answer rests on.
 
@@ -117,7 +126,7 @@ class Evidence:
     is of those that count, and `exact` is false.
 
     `unsearchable` counts the documents that pass the filter and have no vector at all, so that
-    nothing can find them, and `unsearchable_documents` names the first. `features` has the same
+    nothing can find them, and `unsearchable_files` names the first. `features` has the same
     by what was searched, once a stage says what that was.
     """
 
@@ -125,7 +134,7 @@ class Evidence:
     best_score: float | None = None
     exact: bool = True
     unsearchable: int = 0
-    unsearchable_documents: tuple[str, ...] = ()
+    unsearchable_files: tuple[UnsearchableFile, ...] = ()
     features: Mapping[str, FeatureEvidence] = field(default_factory=dict)
 
     def merged(self, other: "Evidence") -> "Evidence":
@@ -139,7 +148,7 @@ class Evidence:
             _greatest(self.best_score, other.best_score),
             self.exact and other.exact,
             blind.unsearchable,
-            blind.unsearchable_documents,
+            blind.unsearchable_files,
             features,
         )
 

@@ -17,6 +17,7 @@ _COMMANDS: Final = {
     "keys": "handlers.commands.keys:keys",
     "namespaces": "handlers.commands.namespaces:namespaces",
     "load": "handlers.commands.load:load",
+    "documents": "handlers.commands.documents:documents",
     "retrievers": "handlers.commands.retrievers:retrievers",
     "batch": "handlers.commands.batch:batch",
     "scan": "handlers.commands.scan:scan",

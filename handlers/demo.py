@@ -76,7 +76,7 @@ def _load(client: Client, kind: str, references: Sequence[Path], folder: Path) -
     report = load_files(client, place, find_files(folder))
     seconds = time.perf_counter() - started
     click.echo(f"loaded {report.loaded} {kind} in {seconds:.1f} s")
-    for problem in (*report.failed, *report.unsearchable):
+    for problem in report.failed:
         click.echo(f"  not searchable: {problem.name}: {problem.reason}")
     rule: JsonObject = {"canary": _first_file(client, kind)}
     create_search(client, kind, (kind,), EXTRACTORS[kind], verdict=rule)

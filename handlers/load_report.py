@@ -8,7 +8,7 @@ from core.types import JsonObject
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A file that could not be loaded, or can never be found, and why."""
+    """A file that was not loaded, or not the whole of it, and why."""
 
     name: str
     reason: str
@@ -21,8 +21,8 @@ class Problem:
 @dataclass(slots=True)
 class LoadReport:
     """What a load did. `updated` files had new fields alone; `other_kinds` are nothing that the
-    extractor reads. `unsearchable` ones are stored without anything to compare with, `partial`
-    ones with less than the file holds. `stopped` by whoever ran it, before the end."""
+    extractor reads. `partial` ones are stored with less than the file holds. `stopped` by whoever
+    ran it, before the end."""
 
     loaded: int = 0
     skipped: int = 0
@@ -30,7 +30,6 @@ class LoadReport:
     stopped: bool = False
     failed: list[Problem] = field(default_factory=list)
     other_kinds: list[Problem] = field(default_factory=list)
-    unsearchable: list[Problem] = field(default_factory=list)
     partial: list[Problem] = field(default_factory=list)
 
     def add(self, other: "LoadReport") -> None:
@@ -40,7 +39,6 @@ class LoadReport:
         self.updated += other.updated
         self.failed += other.failed
         self.other_kinds += other.other_kinds
-        self.unsearchable += other.unsearchable
         self.partial += other.partial
 
     def to_json(self) -> JsonObject:
@@ -52,7 +50,6 @@ class LoadReport:
             "stopped": self.stopped,
             "failed": [problem.to_json() for problem in self.failed],
             "other_kinds": [problem.to_json() for problem in self.other_kinds],
-            "unsearchable": [problem.to_json() for problem in self.unsearchable],
             "partial": [problem.to_json() for problem in self.partial],
         }
 

@@ -4,8 +4,9 @@ import base64
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
+from core.errors import FeaturelessError
 from core.types import JsonObject
 from handlers.client import Client, api_path
 from handlers.client_errors import ApiError
@@ -26,11 +27,15 @@ Advance = Callable[[int], None]
 
 @dataclass(frozen=True, slots=True)
 class KnownFile:
-    """A file whose content is known: by its bytes' digest, or by its address."""
+    """A file whose content is known: by its bytes' digest, or by its address.
+
+    `stored` says what the collection holds under its id.
+    """
 
     file: AnyFile
     sha256: str = ""
     size: int = 0
+    stored: Literal["nothing", "bare", "comparable"] = "nothing"
 
     @property
     def document_id(self) -> str:
@@ -102,13 +107,13 @@ class Sending:
         for file in self.batch:
             content = _content(file, report)
             if content is not None:
-                documents[file.document_id] = file.file, file.document(content)
+                documents[file.document_id] = file, file.document(content)
         self._send(documents, report)
         self.advance(len(self.batch))
         return report
 
     def _send(
-        self, documents: Mapping[str, tuple[AnyFile, JsonObject]], report: LoadReport
+        self, documents: Mapping[str, tuple[KnownFile, JsonObject]], report: LoadReport
     ) -> None:
         """Upsert; of a request that is refused each file is tried alone, to find the culprit."""
         if not documents:
@@ -117,6 +122,7 @@ class Sending:
         body = {
             "documents": [document for _, document in documents.values()],
             "collection_id": self.place["collection_id"],
+            "options": {"require_features": True},
         }
         try:
             answer = self.client.call("POST", path, body)
@@ -125,34 +131,54 @@ class Sending:
                 raise
             for document_id, (file, document) in documents.items():
                 if len(documents) == 1:
-                    report.failed.append(problem_of(file, str(error)))
+                    report.failed.append(problem_of(file.file, str(error)))
                 else:
                     self._send({document_id: (file, document)}, report)
             return
         files = {document_id: file for document_id, (file, _) in documents.items()}
         for failure in answer["failed"]:
-            file = files[failure["document_id"]]
-            report.failed.append(problem_of(file, failure["error"]["message"]))
-        _report_stored(files, answer, report)
+            file, fault = files[failure["document_id"]], failure["error"]
+            reason = fault["message"]
+            if fault["code"] == FeaturelessError.code:
+                reason = self._leave_out(file, reason)
+            report.failed.append(problem_of(file.file, reason))
+        _report_partial(files, answer, report)
         report.loaded += len(documents) - len(answer["failed"])
 
+    def _leave_out(self, file: KnownFile, reason: str) -> str:
+        """Return what is said of a file in which nothing can be compared.
 
-def _report_stored(files: Mapping[str, AnyFile], answer: JsonObject, report: LoadReport) -> None:
-    """Report what is stored with less than the file holds, or with nothing to compare with."""
-    unsearchable = dict.fromkeys(answer["unsearchable_document_ids"])
+        What others stored of it without anything to compare is deleted: it would keep every scan
+        from saying clear. What is stored of earlier content is left, and is still found.
+        """
+        said = f"not loaded: {reason}; copies of it would not be found"
+        if file.stored == "comparable":
+            return f"{said}; what was stored before as {file.document_id} stays"
+        if file.stored == "bare" and not self._delete(file.document_id):
+            return f"{said}; the key may not delete the document {file.document_id} without vectors"
+        return said
+
+    def _delete(self, document_id: str) -> bool:
+        """Delete a document, if it is still there; False if that is forbidden."""
+        place = self.place["collection_id"]
+        try:
+            self.client.call("DELETE", api_path("collections", place, "documents", document_id))
+        except ApiError as error:
+            if error.status not in (403, 404):
+                raise
+            return error.status == 404
+        return True
+
+
+def _report_partial(files: Mapping[str, KnownFile], answer: JsonObject, report: LoadReport) -> None:
+    """Report what is stored with less than the file holds."""
     for warning in answer["warnings"]:
         # Ids may hold what parts them from the reason: the longest that fits is meant.
         named = (one for one in files if warning.startswith(f"{one}: "))
         document_id = max(named, key=len, default="")
         reason = warning[len(document_id) + 2 :]
-        if document_id in unsearchable:
-            unsearchable[document_id] = unsearchable[document_id] or reason
-        elif document_id:
-            report.partial.append(problem_of(files[document_id], reason))
-    report.unsearchable += [
-        problem_of(files[document_id], reason or "nothing to compare with")
-        for document_id, reason in unsearchable.items()
-    ]
+        if document_id:
+            report.partial.append(problem_of(files[document_id].file, reason))
 
 
 def update_fields(

@@ -4,7 +4,7 @@ import hashlib
 import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final
@@ -25,6 +25,7 @@ from handlers.load_requests import (
     update_fields,
 )
 from handlers.load_sources import AnyFile, LocalFile, find_files, read_head, refuse_kind
+from handlers.stored_documents import is_bare
 
 __all__ = ["MAX_FILE_BYTES", "encode_file", "ensure_place", "find_files", "load_files"]
 
@@ -235,8 +236,10 @@ def _compare(
     for file in files:
         document = held.get(file.document_id)
         fields = {} if document is None else file.changed_fields(document)
-        if document is None or not file.is_content_of(document) or _merges(fields):
+        if document is None:
             missing.append(file)
+        elif is_bare(document) or not file.is_content_of(document) or _merges(fields):
+            missing.append(replace(file, stored="bare" if is_bare(document) else "comparable"))
         elif fields:
             changed[file.document_id] = file, fields
     return missing, changed

@@ -11,6 +11,7 @@ from core.clock import utc_now
 from core.deadline import Deadline
 from core.errors import (
     BadRequestError,
+    FeaturelessError,
     InvalidRequestError,
     MissingExtraError,
     NotFoundError,
@@ -76,7 +77,11 @@ class DocumentCatalog:
         """
         name = request.collection_id or namespace.default_collection_id
         collection = self._collections.find(namespace.namespace_id, name)
-        return self._write(namespace, collection, request.documents, deadline)[0].to_json()
+        needed = request.options.require_features
+        written, _ = self._write(
+            namespace, collection, request.documents, deadline, require_features=needed
+        )
+        return written.to_json()
 
     def create(
         self,
@@ -211,6 +216,8 @@ class DocumentCatalog:
         collection: Collection,
         documents: Sequence[UpsertDocument],
         deadline: Deadline,
+        *,
+        require_features: bool = False,
     ) -> tuple[Written, TrawlError | None]:
         """Store documents; return what was done and the first media fault."""
         place = (collection.namespace_id, collection.collection_id)
@@ -232,6 +239,8 @@ class DocumentCatalog:
             if self._media is None:
                 raise MissingExtraError("media cannot be read here: install the extra [media]")
             extractions = self._media.extract(namespace, collection, jobs, deadline=deadline)
+        if require_features:
+            extractions = {index: _refuse_bare(found) for index, found in extractions.items()}
         return self._write_media(collection, jobs, extractions, prepared, dropped)
 
     def _write_media(
@@ -297,6 +306,14 @@ def _check_unique(documents: Sequence[UpsertDocument]) -> None:
             problems.append(Problem(f"documents.{index}.document_id", message, "duplicate_id"))
     if problems:
         raise InvalidRequestError(f"{problems[0].path}: {problems[0].message}", problems)
+
+
+def _refuse_bare(found: Extraction | TrawlError) -> Extraction | TrawlError:
+    """Return what was extracted, as an error if that is nothing."""
+    if isinstance(found, TrawlError) or found.chunks:
+        return found
+    told = "; ".join(w.message.removesuffix(": nothing was compared") for w in found.warnings)
+    return FeaturelessError(told or "there is nothing in it to compare")
 
 
 def _prepare(

@@ -48,10 +48,16 @@ class UpsertDocument(Lineage):
 
 
 class UpsertOptions(RequestModel):
-    """Accepted for the contract: every acknowledged write is seen by the next read anyway."""
+    """The first two are accepted for the contract: every acknowledged write is seen by the next
+    read anyway."""
 
     write_token: bool = False
     idempotency_key: str | None = Field(None, max_length=200)
+    require_features: bool = Field(
+        False,
+        description="Whether a document whose media has nothing to compare fails, and what was "
+        "stored under its id stays. Otherwise it is stored, and keeps scans from saying clear.",
+    )
 
 
 class UpsertRequest(RequestModel):

@@ -53,6 +53,14 @@ class FeatureEvidence(Answer):
     )
 
 
+class UnsearchableFile(Answer):
+    """A document that nothing finds: where it is, and its `path` if it was loaded from a file."""
+
+    document_id: str
+    collection_id: str
+    path: str | None
+
+
 class Evidence(Answer):
     """What a "no match" rests on."""
 
@@ -64,6 +72,9 @@ class Evidence(Answer):
     )
     unsearchable_documents: list[str] = Field(
         default_factory=list, description="The ids of the first of them."
+    )
+    unsearchable_files: list[UnsearchableFile] = Field(
+        default_factory=list, description="The same, with where each is."
     )
     features: dict[str, FeatureEvidence] = Field(description="The same by searched feature.")
     snapshots: dict[str, int]

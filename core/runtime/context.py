@@ -330,12 +330,12 @@ class StageRun:
         environment = self.query.environment
         if request.within is not None or not environment.vectorless(request.collection_ids):
             return {}
-        count, names = await self._run_stoppable(
+        count, first = await self._run_stoppable(
             lambda stop: count_vectorless(
                 environment.vectorless(request.collection_ids), request.filter, stop
             )
         )
-        return {"unsearchable": count, "unsearchable_documents": names}
+        return {"unsearchable": count, "unsearchable_files": first}
 
     async def _note_absent(self, collection_ids: Sequence[str], filter_: Filter | None) -> None:
         """Say which fields of a filter that nothing passed are in no document at all."""

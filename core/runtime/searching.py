@@ -13,7 +13,7 @@ import numpy as np
 from core.arrays import Float32, Mask, UInt8
 from core.filtering.conditions import Filter, fields_of, filter_key
 from core.filtering.paths import MISSING
-from core.hits import Evidence, Hit, SearchAnswer
+from core.hits import Evidence, Hit, SearchAnswer, UnsearchableFile
 from core.ports.vectors import TopK, VectorSearch
 from core.rows.row import Source
 from core.runtime.remote_searching import RemoteHits, Scope, search_remote
@@ -181,17 +181,23 @@ def count_vectorless(
     places: Sequence[tuple[Snapshot, Sequence[tuple[Part, Mask]]]],
     filter_: Filter | None,
     stop: Callable[[], bool],
-) -> tuple[int, tuple[str, ...]]:
+) -> tuple[int, tuple[UnsearchableFile, ...]]:
     """Count the rows of `vectorless_rows` that pass a filter, and name the first of them."""
-    total, names = 0, list[str]()
+    total, first = 0, list[UnsearchableFile]()
     for snapshot, parts in places:
         for part, rows in parts:
             passing = snapshot.passing(part, filter_, stop)
             found = np.flatnonzero(rows if passing is None else rows & passing)
             total += len(found)
-            wanted = found[: MOST_NAMED - len(names)].tolist()
-            names += [part.segment.ids[row] for row in wanted]
-    return total, tuple(names)
+            wanted = found[: MOST_NAMED - len(first)].tolist()
+            first += [_unsearchable(snapshot.collection_id, part, row) for row in wanted]
+    return total, tuple(first)
+
+
+def _unsearchable(collection_id: str, part: Part, row: int) -> UnsearchableFile:
+    path = part.segment.payload(row).get("path")
+    named = path if isinstance(path, str) else None
+    return UnsearchableFile(part.segment.ids[row], collection_id, named)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 The one implementation for scans, `trawl batch` and the demonstration.
 """
 
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
@@ -220,13 +221,26 @@ def _unproven(evidence: Mapping[str, Any], thresholds: Thresholds) -> Reason | N
 
 def _blind(count: int, evidence: Mapping[str, Any]) -> str:
     """Say of which documents nothing can be found, and what to do about them."""
-    names = [repr(name) for name in evidence.get("unsearchable_documents") or ()]
+    files: Sequence[Mapping[str, Any]] = evidence.get("unsearchable_files") or ()
+    names = [
+        f"{one['path']!r} as {one['document_id']!r}" if one["path"] else repr(one["document_id"])
+        for one in files
+    ]
     more = [f"{count - len(names)} more"] if names and count > len(names) else []
     which = f" ({', '.join([*names, *more])})" if names else ""
     return (
         f"{count} of the documents to compare with have no vector{which}, so nothing finds them: "
-        "delete them, or keep them out of the search by a filter"
+        f"delete them{_command(files)}, or keep them out of the search by a filter"
     )
+
+
+def _command(files: Sequence[Mapping[str, Any]]) -> str:
+    """Return how to delete those of the first collection; the next scan names what is left."""
+    if not files:
+        return ""
+    own = [one for one in files if one["collection_id"] == files[0]["collection_id"]]
+    words = [files[0]["collection_id"], *(one["document_id"] for one in own)]
+    return f" (trawl documents delete {shlex.join(words)})"
 
 
 def _left_out(evidence: Mapping[str, Any], thresholds: Thresholds) -> Reason | None:

@@ -71,8 +71,9 @@ def load(
 
     What is loaded already is skipped, so a load that was stopped goes on when it is run again. A
     file is known by its path below the folder and its content, or by the id that a manifest gives
-    it; nothing is ever deleted. Hidden files are left out, and files of a kind that the extractor
-    does not read. The status is 1 if any file failed.
+    it; what a folder no longer holds stays. Of a file in which nothing can be compared nothing is
+    kept, and it counts as failed: copies of it would not be found. Hidden files are left out, and
+    files of a kind that the extractor does not read. The status is 1 if any file failed.
 
     A manifest's lines name a path (relative to the manifest, or s3:// or https://), an id if it is
     to be kept, and anything else as fields; `metadata` is an object of fields.
@@ -202,7 +203,6 @@ def _print(report: LoadReport, collection: str, count: int) -> None:
     click.echo(f"{', '.join(parts)}; {collection} holds {count} documents")
     _print_problems("failed", report.failed)
     _print_problems("left out", report.other_kinds)
-    _print_problems("stored, but nothing can be compared with it", report.unsearchable)
     _print_problems("stored in part", report.partial)
 
 

@@ -4,7 +4,7 @@ import os
 import signal
 import threading
 import tracemalloc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import handlers.loading
 from core.app import App, build_app
 from core.settings import Settings
 from handlers.client import AppTransport, Client, Reply, Transport
+from handlers.client_errors import ApiError
 from handlers.load_manifests import read_manifest
 from handlers.load_report import LoadReport, Problem, group_problems
 from handlers.load_sources import AnyFile, RemoteFile, find_files, local_file, objects_below
@@ -31,11 +32,15 @@ class Watched(ScriptedTransport):
         super().__init__(inner)
         self.sent = 0
         self.on_upsert: Callable[[], object] = lambda: None
+        self.deletes = 200  # what a deletion is answered with, if it is not passed on
 
-    def answer(self, sent: Sent) -> None:
+    def answer(self, sent: Sent) -> Reply | None:
+        if sent.method == "DELETE" and self.deletes != 200:
+            return Reply(self.deletes, {}, b'{"error": {"message": "no"}}')
         if sent.path.endswith("/upsert"):
             self.sent += len(orjson.loads(sent.body)["documents"])
             self.on_upsert()
+        return None
 
 
 @pytest.fixture
@@ -55,7 +60,7 @@ def client(watched: Watched) -> Client:
     return Client(watched, namespace="default", sleep=lambda _seconds: None)
 
 
-def load(client: Client, files: list[AnyFile]) -> LoadReport:
+def load(client: Client, files: Sequence[AnyFile]) -> LoadReport:
     where = ensure_place(client, "photos", "image.pdq", say=lambda _text: None)
     return load_files(client, where, files)
 
@@ -114,6 +119,56 @@ def test_an_id_stays_when_content_or_place_change(client: Client, tmp_path: Path
     (tmp_path / "moved.png").write_bytes(encode(landscape(9), "PNG"))
     assert load(client, moved).loaded == 1
     assert get(client, "one")["sha256"] != before
+    assert client.call("GET", "/v1/collections/photos")["document_count"] == 1
+
+
+def plain_picture() -> bytes:
+    """Return a picture in which nothing can be compared."""
+    return encode(landscape(1).resize((4, 4)).resize((64, 64), 0), "PNG")
+
+
+def test_what_was_loaded_before_as_the_same_id_stays(client: Client, tmp_path: Path) -> None:
+    write_pictures(tmp_path, 1)
+    line = {"path": "0.png", "id": "one"}
+    load(client, manifest(tmp_path, line))
+    before = get(client, "one")
+    (tmp_path / "0.png").write_bytes(plain_picture())
+    for _ in range(2):
+        [problem] = load(client, manifest(tmp_path, line)).failed
+        assert "what was stored before as one stays" in problem.reason
+        assert get(client, "one") == before
+
+
+class Uploading(ScriptedTransport):
+    """Asks for nothing of what is uploaded, as others than the loader do."""
+
+    def answer(self, sent: Sent) -> Reply | None:
+        if not sent.path.endswith("/upsert") or self.inner is None:
+            return None
+        body = orjson.dumps({**orjson.loads(sent.body), "options": {}})
+        return self.inner.send(sent.method, sent.path, sent.query, sent.headers, body)
+
+
+@pytest.mark.parametrize("status", [200, 403, 404, 500])
+def test_what_is_stored_with_nothing_to_compare_is_taken_out(
+    client: Client, watched: Watched, tmp_path: Path, status: int
+) -> None:
+    write_pictures(tmp_path, 1)
+    (tmp_path / "plain.png").write_bytes(plain_picture())
+    uploading = Client(Uploading(watched), namespace="default")
+    assert load(uploading, find_files(tmp_path)).loaded == 2
+    assert client.call("GET", "/v1/collections/photos")["document_count"] == 2
+    watched.deletes = status
+    if status == 500:  # as if it was killed between the two steps
+        with pytest.raises(ApiError):
+            load(client, find_files(tmp_path))
+    else:
+        report = load(client, find_files(tmp_path))
+        [problem] = report.failed
+        assert (report.skipped, problem.name) == (1, "plain.png")
+        assert ("may not delete" in problem.reason) == (status == 403)
+    watched.deletes = 200
+    assert [one.name for one in load(client, find_files(tmp_path)).failed] == ["plain.png"]
     assert client.call("GET", "/v1/collections/photos")["document_count"] == 1
 
 

@@ -281,6 +281,28 @@ def test_one_bad_file_costs_only_its_own_document(
     assert internal["lineage"] == {"root_object_id": "ok"}
 
 
+def test_media_with_nothing_to_compare_may_be_refused(
+    media: DocumentCatalog, namespace: Namespace
+) -> None:
+    before = {"document_id": "plain", "content": "ab", "payload": {"name": "before"}}
+    upsert(media, namespace, before, collection_id="images")
+    answer = upsert(
+        media,
+        namespace,
+        {"document_id": "ok", "content": "ab"},
+        {"document_id": "plain", "content": "a"},
+        {"document_id": "no media", "payload": {"name": "x"}},
+        collection_id="images",
+        options={"require_features": True},
+    )
+    assert answer["document_ids"] == ["ok", "no media"]
+    [failed] = answer["failed"]
+    assert (failed["index"], failed["document_id"]) == (1, "plain")
+    assert failed["error"]["code"] == "media_featureless"
+    assert failed["error"]["message"].startswith("too plain")
+    assert read(media, namespace)["plain"]["name"] == "before"
+
+
 def test_content_that_is_no_reference_refuses_the_call(
     media: DocumentCatalog, namespace: Namespace
 ) -> None:

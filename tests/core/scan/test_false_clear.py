@@ -87,18 +87,26 @@ def test_documents_without_vectors_are_no_references_that_were_compared(here: Wo
         "blind",
         search={"filters": {"field": "filename", "operator": "ne", "value": "plain.png"}},
     )
-    plain = {"document_id": "plain", "payload": {"filename": "plain.png"}}
+    plain = {"document_id": "plain", "payload": {"filename": "plain.png", "path": "a b/plain.png"}}
     body = {"collection_id": "blind", "documents": [plain]}
     request = parse_model(UpsertRequest, body)
     here.app.documents.upsert(here.namespace, request, deadline=NEVER)
     cells = cells_of(here.scan([url("new1"), url("blind1")], ["blind", "sighted"]))
     assert cells[0, "blind"]["evidence"]["unsearchable"] == 1
     assert cells[0, "blind"]["evidence"]["unsearchable_documents"] == ["plain"]
+    [entry] = cells[0, "blind"]["evidence"]["unsearchable_files"]
+    collection = here.app.collections.find(here.namespace.namespace_id, "blind").collection_id
+    assert entry == {
+        "document_id": "plain",
+        "collection_id": collection,
+        "path": "a b/plain.png",
+    }
     (reason,) = cells[0, "blind"]["reasons"]
     assert reason["code"] == "unsearchable_documents"
     # Which one, and what to do.
-    assert "'plain'" in reason["message"]
-    assert "delete them, or keep them out of the search by a filter" in reason["message"]
+    assert "('a b/plain.png' as 'plain')" in reason["message"]
+    command = f"delete them (trawl documents delete {collection} plain), or keep them out"
+    assert command in reason["message"]
     words = {key: cell["verdict"] for key, cell in cells.items()}
     assert words == {
         (0, "blind"): "unknown",
@@ -117,7 +125,9 @@ def test_of_many_documents_without_vectors_the_first_are_named(here: World) -> N
     (cell,) = cells_of(here.scan([url("new1")], ["blinder"])).values()
     assert cell["evidence"]["unsearchable"] == 8
     assert cell["evidence"]["unsearchable_documents"] == [f"plain{n}" for n in range(5)]
-    assert "'plain4', 3 more)" in cell["reasons"][0]["message"]
+    message = cell["reasons"][0]["message"]
+    assert "'plain4', 3 more)" in message
+    assert " plain0 plain1 plain2 plain3 plain4), or" in message
 
 
 @pytest.mark.parametrize("rule", [{"block_at": 90}, {"block_at": 1.01}])

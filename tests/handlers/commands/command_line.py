@@ -11,6 +11,8 @@ from click.testing import CliRunner, Result
 from handlers.cli import main
 from tests.core.media.pictures import encode, landscape
 
+# Commands of commands: the options stand after the inner one.
+_GROUPS = ("documents", "jobs", "keys", "namespaces", "retrievers")
 INTO_PHOTOS = ("--collection", "photos", "--extractor", "image.pdq")
 
 
@@ -23,7 +25,7 @@ class Trawl:
 
     def run(self, *words: str, status: int = 0, account: bool = False) -> Result:
         """Run a command; it must end with this status."""
-        group = 2 if words[0] in ("jobs", "keys", "namespaces", "retrievers") else 1
+        group = 2 if words[0] in _GROUPS else 1
         options = [*self.account, *(() if account else self.place)]
         result = CliRunner().invoke(main, [*words[:group], *options, *words[group:]])
         assert result.exit_code == status, (result.output, result.exception)

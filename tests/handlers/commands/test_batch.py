@@ -51,7 +51,7 @@ def test_an_empty_collection_clears_nothing(trawl: Trawl, folder: Path) -> None:
     (folder / "only").mkdir()
     plain = encode(landscape(1).resize((4, 4)), "PNG")
     (folder / "only" / "plain.png").write_bytes(plain)
-    load_folder(trawl, folder / "only")
+    assert load_folder(trawl, folder / "only", status=1)["document_count"] == 0
     make_retriever(trawl)
     (row,) = trawl.json("batch", "copies", str(folder / "0.png"), status=1)
     assert row["verdict"] == "unknown"

@@ -83,12 +83,16 @@ def test_pictures_without_detail_are_told_apart(trawl: Trawl, tmp_path: Path) ->
     write_pictures(tmp_path / "photos", 1)
     plain = landscape(1).resize((4, 4)).resize((64, 64), 0)
     (tmp_path / "photos" / "plain.png").write_bytes(encode(plain, "PNG"))
-    report = load_folder(trawl, tmp_path / "photos")
-    assert report["loaded"] == 2
-    unsearchable = report["unsearchable"]
-    assert isinstance(unsearchable, list)
-    assert [entry["file"] for entry in unsearchable] == ["plain.png"]
-    assert "too little detail" in unsearchable[0]["reason"]
+    for loaded in (1, 0):  # it is said every time
+        report = load_folder(trawl, tmp_path / "photos", status=1)
+        assert (report["loaded"], report["skipped"]) == (loaded, 1 - loaded)
+        assert report["document_count"] == 1
+        [plain_one] = report["failed"]
+        assert plain_one["file"] == "plain.png"
+        assert plain_one["reason"].startswith("not loaded: too little detail")
+        assert plain_one["reason"].endswith("; copies of it would not be found")
+    shown = trawl.run("load", str(tmp_path / "photos"), *INTO_PHOTOS, status=1).stderr
+    assert "plain.png: not loaded: too little detail" in shown
 
 
 def test_a_folder_that_loads_nothing_is_a_mistake(trawl: Trawl, folder: Path) -> None:

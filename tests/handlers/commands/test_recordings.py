@@ -94,10 +94,13 @@ def test_loading_tracks_again_changes_nothing(trawl: Trawl, tracks: Path) -> Non
 def test_a_track_stored_in_part_is_said_to_be(trawl: Trawl, tmp_path: Path) -> None:
     whole = encode_sound(TRACKS[0])
     write(tmp_path / "odd", cut=whole[: len(whole) // 2], silent=encode_sound(0 * TRACKS[0]))
-    report = load(trawl, tmp_path / "odd", "odd", "audio.chromaprint")
-    assert (report["loaded"], report["failed"]) == (2, [])
+    options = ["--collection", "odd", "--extractor", "audio.chromaprint"]
+    report = trawl.json("load", str(tmp_path / "odd"), *options, status=1)
+    assert (report["loaded"], report["document_count"]) == (1, 1)
     assert [problem["file"] for problem in report["partial"]] == ["cut"]
-    assert [problem["file"] for problem in report["unsearchable"]] == ["silent"]
+    [silent] = report["failed"]
+    assert silent["file"] == "silent"
+    assert "not loaded: the sound is silence; copies" in silent["reason"]
 
 
 def test_films_are_found_cut_mirrored_and_letterboxed(trawl: Trawl, tmp_path: Path) -> None:
