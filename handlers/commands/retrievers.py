@@ -7,6 +7,7 @@ from handlers.client import Client, api_path
 from handlers.client_errors import ClientError
 from handlers.commands.connection import Connection, connection_options
 from handlers.commands.output import print_json, print_table
+from handlers.stored_documents import find_named
 
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
@@ -21,7 +22,10 @@ def retrievers() -> None:
 @click.option("--collection", "collections", required=True, multiple=True, metavar="NAME")
 @click.option("--extractor", required=True, metavar="NAME", help="For example image.pdq.")
 @click.option(
-    "--canary", metavar="ID", help="A reference that every scan must find, or nothing is clear."
+    "--canary",
+    metavar="ID",
+    help="A reference that every scan must find, or nothing is clear: its id, or its file's path "
+    "below the folder that was loaded.",
 )
 @click.option(
     "--block-at",
@@ -51,9 +55,11 @@ def create(
     """
     if (block_at is None) != (review_at is None):
         raise click.UsageError("--block-at and --review-at are one rule: give both, or none")
-    rule = {"canary": canary, "block_at": block_at, "review_at": review_at}
-    verdict = {key: value for key, value in rule.items() if value is not None}
     with connection.open() as client:
+        if canary is not None:
+            canary = find_named(client, collections, canary)
+        rule = {"canary": canary, "block_at": block_at, "review_at": review_at}
+        verdict = {key: value for key, value in rule.items() if value is not None}
         made = create_search(client, name, collections, extractor, verdict=verdict)
     if as_json:
         print_json(made)

@@ -9,7 +9,13 @@ from handlers.client import Client
 from handlers.client_errors import ClientError
 from handlers.commands.explain import describe_plan
 from handlers.commands.retrievers import create_search
-from tests.handlers.commands.command_line import INTO_PHOTOS, Trawl, load_folder, make_retriever
+from tests.handlers.commands.command_line import (
+    INTO_PHOTOS,
+    Trawl,
+    load_folder,
+    make_retriever,
+    write_pictures,
+)
 
 
 def test_the_plan_is_shown(trawl: Trawl, folder: Path) -> None:
@@ -60,6 +66,26 @@ def test_retrievers_are_listed(trawl: Trawl, folder: Path) -> None:
 def test_what_is_not_there_is_named(trawl: Trawl, folder: Path, words: list[str]) -> None:
     load_folder(trawl, folder)
     assert "retriever not found: nope" in trawl.run(*words, status=1).stderr
+
+
+def test_a_canary_is_named_by_its_id_or_its_files_path(trawl: Trawl, folder: Path) -> None:
+    load_folder(trawl, folder)
+    found = trawl.json("documents", "list", "photos")
+    ids = {one["path"]: one["document_id"] for one in found}
+    create = ("retrievers", "create")
+    for name, given in (("one", "sub/3.png"), ("two", ids["sub/3.png"])):
+        made = trawl.json(*create, name, *INTO_PHOTOS, "--canary", given)
+        assert made["verdict"]["canary"] == ids["sub/3.png"]
+    shown = trawl.run(*create, "no", *INTO_PHOTOS, "--canary", "baboon.jpg", status=1).stderr
+    assert "no document baboon.jpg in collection photos; known: " in shown
+    assert "0.png" in shown
+    assert {one["retriever_name"] for one in trawl.json("retrievers", "list")} == {"one", "two"}
+    write_pictures(folder / "other", 1, first=8)
+    (folder / "0.png").write_bytes((folder / "other" / "8.png").read_bytes())
+    load_folder(trawl, folder)
+    shown = trawl.run(*create, "no", *INTO_PHOTOS, "--canary", "0.png", status=1).stderr
+    assert "several documents in photos are of a file 0.png" in shown
+    assert ids["0.png"] in shown
 
 
 class Service:

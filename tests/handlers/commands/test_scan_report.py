@@ -97,7 +97,8 @@ def test_a_control_that_is_not_found_is_told_and_nothing_is_clear(
     ready: Trawl, tmp_path: Path
 ) -> None:
     place = ("--collection", "photos", "--extractor", "image.pdq")
-    ready.run("retrievers", "create", "watched", *place, "--canary", "file_that_is_not_there")
+    made = ready.json("retrievers", "create", "watched", *place, "--canary", "0.png")
+    ready.run("documents", "delete", "photos", made["verdict"]["canary"])
     stranger, page = tmp_path / "new.png", tmp_path / "report.html"
     stranger.write_bytes(encode(landscape(99), "PNG"))
     options = ("--retriever", "watched", "--report", str(page))
