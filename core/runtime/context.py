@@ -332,7 +332,10 @@ class StageRun:
             return {}
         count, first = await self._run_stoppable(
             lambda stop: count_vectorless(
-                environment.vectorless(request.collection_ids), request.filter, stop
+                environment.vectorless(request.collection_ids),
+                request.filter,
+                stop,
+                environment.unsearchable,
             )
         )
         return {"unsearchable": count, "unsearchable_files": first}

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from core.arrays import Float32, Mask, UInt8
 from core.errors import InvalidRequestError, NotFoundError, Problem
-from core.hits import SearchAnswer
+from core.hits import SearchAnswer, UnsearchableFile
 from core.media.extractor_info import ExtractorInfo
 from core.media.extractors import find_extractor
 from core.models.collections import FeatureExtractor
@@ -111,6 +111,8 @@ class Environment:
         self._ids: dict[str, str] = {}  # id or name -> id
         self._snapshots: dict[str, Snapshot] = {}
         self._vectorless: dict[str, Sequence[tuple[Part, Mask]]] = {}
+        # Documents that nothing can find, as far as an answer has named them: by collection and id.
+        self.unsearchable: dict[tuple[str, str], UnsearchableFile] = {}
         # What all queries of a call ask alike is looked up for the first of them only.
         self._features: dict[tuple[tuple[str, ...], str], FeatureFacts] = {}
         self._extractors_of: dict[str, ExtractorInfo | None] = {}

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
+import orjson
 
 from core.arrays import Float32, Mask, UInt8
 from core.filtering.conditions import Filter, fields_of, filter_key
@@ -181,23 +182,31 @@ def count_vectorless(
     places: Sequence[tuple[Snapshot, Sequence[tuple[Part, Mask]]]],
     filter_: Filter | None,
     stop: Callable[[], bool],
+    named: dict[tuple[str, str], UnsearchableFile],
 ) -> tuple[int, tuple[UnsearchableFile, ...]]:
-    """Count the rows of `vectorless_rows` that pass a filter, and name the first of them."""
+    """Count the rows of `vectorless_rows` that pass a filter, and name the first of them.
+
+    `named` holds those of a call that have been read, and takes the new ones: they are mostly the
+    same for each of its queries.
+    """
     total, first = 0, list[UnsearchableFile]()
     for snapshot, parts in places:
         for part, rows in parts:
             passing = snapshot.passing(part, filter_, stop)
             found = np.flatnonzero(rows if passing is None else rows & passing)
             total += len(found)
-            wanted = found[: MOST_NAMED - len(first)].tolist()
-            first += [_unsearchable(snapshot.collection_id, part, row) for row in wanted]
+            for row in found[: MOST_NAMED - len(first)].tolist():
+                key = (snapshot.collection_id, part.segment.ids[row])
+                if key not in named:
+                    named[key] = _unsearchable(snapshot.collection_id, part, row)
+                first.append(named[key])
     return total, tuple(first)
 
 
 def _unsearchable(collection_id: str, part: Part, row: int) -> UnsearchableFile:
-    path = part.segment.payload(row).get("path")
-    named = path if isinstance(path, str) else None
-    return UnsearchableFile(part.segment.ids[row], collection_id, named)
+    path = orjson.loads(part.segment.payload_bytes(row)).get("path")
+    text = path if isinstance(path, str) else None
+    return UnsearchableFile(part.segment.ids[row], collection_id, text)
 
 
 @dataclass(frozen=True, slots=True)
