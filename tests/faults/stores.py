@@ -15,15 +15,15 @@ RANGE_BYTES = 1_000
 INDEX = BUCKETS[1]
 
 
-def open_store(client: Any = None) -> CollectionStore:
+def open_store(client: Any = None, range_bytes: int = RANGE_BYTES) -> CollectionStore:
     """Return a store with nothing cached, as a fresh process has; `client` is S3's."""
-    return CollectionStore(DynamoRecords(TABLE), open_blobs(client), SegmentCache())
+    return CollectionStore(DynamoRecords(TABLE), open_blobs(client, range_bytes), SegmentCache())
 
 
-def open_blobs(client: Any = None) -> S3Blobs:
+def open_blobs(client: Any = None, range_bytes: int = RANGE_BYTES) -> S3Blobs:
     """Return the index bucket, read in small ranges."""
     client = client or make_client("s3")
-    return S3Blobs(INDEX, lambda: client, range_bytes=RANGE_BYTES)
+    return S3Blobs(INDEX, lambda: client, range_bytes=range_bytes)
 
 
 def filled_store() -> CollectionStore:

@@ -108,10 +108,12 @@ def test_a_wrong_beginning_ends_the_load_at_once(aws: AwsServer) -> None:
     fault = Fault(alter=flipped)
     aws.decide = lambda one: fault if one.headers.get("Range", "").startswith("bytes=0-") else None
     before = aws.count("s3", "GET")
+    # Many ranges: several are under way while the first is looked at, more on a busy machine.
+    tenth = RANGE_BYTES // 10
     with pytest.raises(CorruptBlobError):
-        open_store().snapshot("ns", "col")
+        open_store(range_bytes=tenth).snapshot("ns", "col")
     [info] = open_blobs().list("ns/")
-    assert aws.count("s3", "GET") - before < info.size // RANGE_BYTES
+    assert aws.count("s3", "GET") - before < info.size // tenth
 
 
 def test_an_object_replaced_while_it_is_read_is_never_a_mixture(aws: AwsServer) -> None:
