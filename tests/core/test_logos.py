@@ -3,6 +3,7 @@
 import asyncio
 import base64
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -74,41 +75,33 @@ def test_a_logo_is_found_and_where_it_is(filled: tuple[App, Namespace]) -> None:
         assert right - left > 80 and bottom - top > 80
 
 
-def test_a_verdict_rests_on_the_places_that_agree(filled: tuple[App, Namespace]) -> None:
+def scan(filled: tuple[App, Namespace], name: str, **rule: Any) -> JsonObject:
+    """Return the scan of a card with a logo, and of a picture without one, by a new retriever."""
     app, namespace = filled
     collection = app.collections.find(namespace.namespace_id, "logos")
     search = {"feature_uri": URI, "query": {"input_mode": "content", "value": "{{INPUT.q}}"}}
-    # Higher than any picture of these can reach: a single place's likeness is 0.99.
     make_retriever(
         app,
         namespace,
         [stage("feature_search", searches=[search])],
-        name="strict",
+        name=name,
         collection_identifiers=[collection.collection_id],
         input_schema={"q": {"type": "image", "required": True}},
-        verdict={"block_at": 0.97, "review_at": 0.5},
+        **rule,
     )
     files = [uri(card(2, 200, 30, (300, 150))), uri(landscape(50, 800, 600))]
-    request = parse_model(ScanRequest, {"files": files, "retrievers": ["strict"]})
-    found = asyncio.run(app.scans.run(namespace, request, deadline=NEVER))["files"]
-    assert [each["verdict"] for each in found] == ["review", "clear"]
+    request = parse_model(ScanRequest, {"files": files, "retrievers": [name]})
+    return asyncio.run(app.scans.run(namespace, request, deadline=NEVER))
+
+
+def test_a_verdict_rests_on_the_places_that_agree(filled: tuple[App, Namespace]) -> None:
+    # Higher than any picture of these can reach: a single place's likeness is 0.99.
+    answer = scan(filled, "strict", verdict={"block_at": 0.97, "review_at": 0.5})
+    assert [file["verdict"] for file in answer["files"]] == ["review", "clear"]
 
 
 def test_a_retriever_without_a_rule_has_the_extractors(filled: tuple[App, Namespace]) -> None:
-    app, namespace = filled
-    collection = app.collections.find(namespace.namespace_id, "logos")
-    search = {"feature_uri": URI, "query": {"input_mode": "content", "value": "{{INPUT.q}}"}}
-    make_retriever(
-        app,
-        namespace,
-        [stage("feature_search", searches=[search])],
-        name="bare",
-        collection_identifiers=[collection.collection_id],
-        input_schema={"q": {"type": "image", "required": True}},
-    )
-    files = [uri(card(2, 200, 30, (300, 150))), uri(landscape(50, 800, 600))]
-    request = parse_model(ScanRequest, {"files": files, "retrievers": ["bare"]})
-    answer = asyncio.run(app.scans.run(namespace, request, deadline=NEVER))
+    answer = scan(filled, "bare")
     assert answer["retrievers"][0]["thresholds"] == {URI: {"block_at": 0.5, "review_at": 0.42}}
     assert [file["verdict"] for file in answer["files"]] == ["block", "clear"]
 

@@ -105,9 +105,12 @@ def test_twenty_files_in_flight_are_all_answered(images: Images) -> None:
     assert tops == [f"p{seed % 4}" for seed in range(20)]
 
 
-def test_the_media_function_may_write_its_logs_and_touch_nothing(deployment: Deployment) -> None:
+@pytest.mark.parametrize("output", ["MediaFunctionName", "MediaLogoFunctionName"])
+def test_media_functions_may_write_their_logs_and_touch_nothing(
+    deployment: Deployment, output: str
+) -> None:
     function = deployment.client("lambda").get_function_configuration(
-        FunctionName=deployment.outputs["MediaFunctionName"]
+        FunctionName=deployment.outputs[output]
     )
     iam = deployment.client("iam")
 

@@ -12,7 +12,6 @@ from tests.core.media.logos import card, logo, photograph
 from tests.core.media.pictures import encode, landscape
 from tests.core.test_verified_pictures import STRIPPED, town
 from tests.e2e.aws.deployment import Deployment
-from tests.e2e.aws.emulator import ACCOUNT, REGION
 from tests.e2e.aws.images import as_uri
 from tests.e2e.aws.test_ingest import wait_until
 from tests.servers import Client
@@ -134,23 +133,3 @@ def test_an_extra_that_is_not_deployed_is_refused_by_the_name_of_its_setting(
         refused = brands.post("/v1/collections", body)
         assert refused.status_code >= 400
         assert f"{extra} in context media_extras" in refused.text
-
-
-def test_its_function_may_write_its_logs_and_touch_nothing(deployment: Deployment) -> None:
-    function = deployment.client("lambda").get_function_configuration(
-        FunctionName=deployment.outputs["MediaLogoFunctionName"]
-    )
-    iam = deployment.client("iam")
-
-    def decisions(resource: str, *actions: str) -> set[str]:
-        simulated = iam.simulate_principal_policy(
-            PolicySourceArn=function["Role"], ActionNames=actions, ResourceArns=[resource]
-        )
-        return {one["EvalDecision"] for one in simulated["EvaluationResults"]}
-
-    logs = f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:{function['LoggingConfig']['LogGroup']}:*"
-    assert decisions(logs, "logs:PutLogEvents") == {"allowed"}
-    objects = f"arn:aws:s3:::{deployment.outputs['AssetsBucketName']}/{FOLDER}/third.png"
-    assert decisions(objects, "s3:GetObject", "s3:PutObject") == {"implicitDeny"}
-    table = f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/{deployment.outputs['TableName']}"
-    assert decisions(table, "dynamodb:GetItem") == {"implicitDeny"}

@@ -70,12 +70,8 @@ def test_files_are_named_as_they_are_read(tmp_path: Path, kind: Any) -> None:
     assert said[-1] == "50 of 51 files answered; waiting for 1, 0.0 MB as sent"
 
 
-@pytest.mark.parametrize("command", [("scan", "--retriever", "copies"), ("batch", "copies")])
-def test_ctrl_c_while_waiting_ends_with_one_line(
-    trawl: Trawl, folder: Path, command: Sequence[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    load_folder(trawl, folder)
-    make_retriever(trawl)
+def interrupt_in(monkeypatch: pytest.MonkeyPatch, place: str) -> None:
+    """Let Ctrl-C come when that function is called, and the process end as one that tests see."""
 
     def interrupt(*_: object, **__: object) -> NoReturn:
         raise KeyboardInterrupt
@@ -83,8 +79,18 @@ def test_ctrl_c_while_waiting_ends_with_one_line(
     def leave(status: int) -> NoReturn:
         raise SystemExit(status)
 
-    monkeypatch.setattr("handlers.scanning.Reference.read", interrupt)
+    monkeypatch.setattr(place, interrupt)
     monkeypatch.setattr(os, "_exit", leave)
+
+
+@pytest.mark.parametrize("command", [("scan", "--retriever", "copies"), ("batch", "copies")])
+def test_ctrl_c_while_waiting_ends_with_one_line(
+    trawl: Trawl, folder: Path, command: Sequence[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load_folder(trawl, folder)
+    make_retriever(trawl)
+
+    interrupt_in(monkeypatch, "handlers.scanning.Reference.read")
     ended = trawl.run(*command, str(folder / "0.png"), status=130)
     assert (ended.stdout, ended.stderr) == ("", "stopped; nothing was judged\n")
 
@@ -95,14 +101,7 @@ def test_ctrl_c_while_the_report_is_made_takes_no_answer_away(
     load_folder(trawl, folder)
     make_retriever(trawl)
 
-    def interrupt(*_: object, **__: object) -> NoReturn:
-        raise KeyboardInterrupt
-
-    def leave(status: int) -> NoReturn:
-        raise SystemExit(status)
-
-    monkeypatch.setattr("handlers.report.making.make_report", interrupt)
-    monkeypatch.setattr(os, "_exit", leave)
+    interrupt_in(monkeypatch, "handlers.report.making.make_report")
     words = ("scan", str(folder / "0.png"), "--retriever", "copies")
     ended = trawl.run(*words, "--report", str(tmp_path / "r.html"), status=130)
     assert "1 block" in ended.stdout

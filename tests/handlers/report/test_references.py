@@ -2,7 +2,6 @@
 
 import hashlib
 import sqlite3
-from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -13,6 +12,7 @@ from handlers.loaded_places import LoadedPlaces, PlacesError
 from handlers.report.match import Match, match_of
 from handlers.report.references import NotShownError, References
 from tests.handlers.report.answers import cell, match
+from tests.handlers.transports import ScriptedTransport, Sent
 
 DATA = b"picture"
 SHA256 = hashlib.sha256(DATA).hexdigest()
@@ -138,21 +138,11 @@ def test_a_service_that_does_not_answer_is_told() -> None:
         References(fetch=fetch).read(signed)
 
 
-class Silent:
+class Silent(ScriptedTransport):
     """A transport that nobody may use."""
 
-    def send(
-        self,
-        method: str,
-        path: str,
-        query: Mapping[str, str],
-        headers: Mapping[str, str],
-        body: bytes,
-    ) -> Reply:
-        raise AssertionError(path)
-
-    def close(self) -> None:
-        return None
+    def answer(self, sent: Sent) -> Reply:
+        raise AssertionError(sent.path)
 
 
 @pytest.mark.parametrize(
