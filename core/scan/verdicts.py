@@ -3,7 +3,6 @@
 The one implementation for scans, `trawl batch` and the demonstration.
 """
 
-import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
@@ -238,6 +237,9 @@ def _command(files: Sequence[Mapping[str, Any]]) -> str:
     """Return how to delete those of the first collection; the next scan names what is left."""
     if not files:
         return ""
+    # Here, as most scans have no such files, and a cold start would pay for it.
+    import shlex
+
     own = [one for one in files if one["collection_id"] == files[0]["collection_id"]]
     words = [files[0]["collection_id"], *(one["document_id"] for one in own)]
     return f" (trawl documents delete {shlex.join(words)})"
